@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Per-VM files in KVM's debugfs directory, under dmp/. tools/README.md says
+ * how they read; the tool `dmp` is their user.
+ */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+
+#include "port.h"
+#include "mmu.h"
+
+static const char * const kind_name[DMP_KIND_COUNT] = {
+	[DMP_KIND_NONE]		= "none",
+	[DMP_KIND_PF_GUEST]	= "guest",
+	[DMP_KIND_PF_HIDDEN]	= "hidden",
+	[DMP_KIND_PF_TABLE]	= "table",
+	[DMP_KIND_PF_MMIO]	= "mmio",
+};
+
+/* Exact sums over all vCPUs. */
+struct vm_totals {
+	u64 exits, charged, evictions, epochs, bound, slots;
+	u64 kind[DMP_KIND_COUNT];
+	u64 outside[DMP_KIND_COUNT];
+};
+
+static void sum_totals(struct kvm *kvm, struct vm_totals *t)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	unsigned int k;
+
+	memset(t, 0, sizeof(*t));
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		const struct dmp_monitor *m = kvm_dmp_monitor_of(vcpu);
+
+		t->exits += vcpu->stat.exits;
+		if (!m)
+			continue;
+		t->charged += dmp_monitor_total(m);
+		t->evictions += dmp_monitor_evictions(m);
+		t->epochs += dmp_monitor_epochs(m);
+		t->bound += dmp_monitor_unlisted_bound(m);
+		t->slots += dmp_monitor_slots(m);
+		for (k = 0; k < DMP_KIND_COUNT; k++) {
+			t->kind[k] += dmp_monitor_kind_total(m, k);
+			t->outside[k] += vcpu->arch.dmp->outside[k];
+		}
+	}
+}
+
+static void show_codes(struct seq_file *s, struct kvm *kvm)
+{
+	unsigned int tally, kind;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u64 n;
+
+	for (tally = 0; tally < DMP_TALLIES; tally++) {
+		n = 0;
+		kvm_for_each_vcpu(i, vcpu, kvm) {
+			const struct dmp_monitor *m = kvm_dmp_monitor_of(vcpu);
+
+			for (kind = 0; m && kind < DMP_KIND_COUNT; kind++)
+				n += dmp_monitor_tally(m, tally, kind);
+		}
+		if (n)
+			seq_printf(s, "total code=0x%x n=%llu\n",
+				   dmp_tally_code(tally), n);
+	}
+}
+
+/* Where the guest's system calls enter: tells its kernel's load address. */
+static u64 guest_lstar(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+	struct msr_data msr = { .index = MSR_LSTAR, .host_initiated = true };
+
+	if (!vcpu || static_call(kvm_x86_get_msr)(vcpu, &msr))
+		return 0;
+	return msr.data;
+}
+
+static int status_show(struct seq_file *s, void *v)
+{
+	struct kvm *kvm = s->private;
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct vm_totals t;
+	unsigned int k;
+
+	sum_totals(kvm, &t);
+	seq_puts(s, "version 1\n");
+	seq_printf(s, "isa %s\n", kvm_dmp_is_svm() ? "svm" : "vmx");
+	seq_printf(s, "mode %s\n", kvm_dmp_mode_name[READ_ONCE(vm->mode)]);
+	seq_printf(s, "paging %s\n", tdp_enabled ? "nested" : "shadow");
+	seq_printf(s, "vcpus %d\n", atomic_read(&kvm->online_vcpus));
+	seq_printf(s, "exits %llu\n", t.exits);
+	seq_printf(s, "charged %llu\n", t.charged);
+	seq_printf(s, "evictions %llu\n", t.evictions);
+	seq_printf(s, "epochs %llu\n", t.epochs);
+	seq_printf(s, "slots %llu\n", t.slots);
+	seq_printf(s, "bound %llu\n", t.bound);
+	seq_printf(s, "lstar 0x%llx\n", guest_lstar(kvm));
+	if (READ_ONCE(vm->no_memory))
+		seq_puts(s, "problem no memory for the monitor of some vCPU\n");
+	show_codes(s, kvm);
+	for (k = 0; k < DMP_KIND_COUNT; k++)
+		seq_printf(s, "kind name=%s n=%llu outside=%llu\n", kind_name[k],
+			   t.kind[k], t.outside[k]);
+	return 0;
+}
+
+static void show_row(struct seq_file *s, unsigned int vcpu_id,
+		     const struct dmp_monitor_row *row)
+{
+	/* The estimate as the bounds give it: at most `over` too high. */
+	u64 over = row->high - row->low;
+
+	seq_printf(s, "vcpu=%u rip=0x%llx cpl=%u code=0x%x kind=%s arg=0x%x ",
+		   vcpu_id, row->key.rip, row->key.cpl, row->key.code,
+		   kind_name[row->key.kind], row->key.arg);
+	seq_printf(s, "hits=%llu weight=%llu over=%llu exact=%d bytes=",
+		   row->hits, row->weight, over,
+		   !!(row->flags & DMP_ENTRY_EXACT));
+	if (row->len)
+		seq_printf(s, "%*phN\n", row->len, row->bytes);
+	else
+		seq_puts(s, "-\n");
+}
+
+static int hot_show(struct seq_file *s, void *v)
+{
+	struct kvm *kvm = s->private;
+	struct dmp_monitor_row row;
+	struct kvm_vcpu *vcpu;
+	unsigned int slot;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		const struct dmp_monitor *m = kvm_dmp_monitor_of(vcpu);
+
+		for (slot = 0; m && slot < dmp_monitor_slots(m); slot++)
+			if (dmp_monitor_read(m, slot, &row) == DMP_READ_ROW)
+				show_row(s, vcpu->vcpu_id, &row);
+	}
+	return 0;
+}
+
+static int mode_show(struct seq_file *s, void *v)
+{
+	struct kvm *kvm = s->private;
+
+	seq_printf(s, "%s\n", kvm_dmp_mode_name[READ_ONCE(kvm->arch.dmp->mode)]);
+	return 0;
+}
+
+/* Reads one word of user space into @word. */
+static int get_word(const char __user *buf, size_t count, char *word,
+		    size_t size)
+{
+	if (count >= size)
+		return -EINVAL;
+	if (copy_from_user(word, buf, count))
+		return -EFAULT;
+	word[count] = '\0';
+	return 0;
+}
+
+static struct kvm *file_kvm(struct file *file)
+{
+	return ((struct seq_file *)file->private_data)->private;
+}
+
+static ssize_t mode_write(struct file *file, const char __user *buf,
+			  size_t count, loff_t *ppos)
+{
+	char word[16];
+	int r, mode;
+
+	r = get_word(buf, count, word, sizeof(word));
+	if (r)
+		return r;
+	mode = sysfs_match_string(kvm_dmp_mode_name, word);
+	if (mode < 0)
+		return mode;
+	r = kvm_dmp_set_mode(file_kvm(file), mode);
+	return r ?: count;
+}
+
+static int ctl_show(struct seq_file *s, void *v)
+{
+	seq_puts(s, "reset\n");
+	return 0;
+}
+
+static ssize_t ctl_write(struct file *file, const char __user *buf,
+			 size_t count, loff_t *ppos)
+{
+	char word[16];
+	int r;
+
+	r = get_word(buf, count, word, sizeof(word));
+	if (r)
+		return r;
+	if (!sysfs_streq(word, "reset"))
+		return -EINVAL;
+	kvm_dmp_reset(file_kvm(file));
+	return count;
+}
+
+/* The file holds the VM: it stays while the file is open. */
+static int open_with_vm(struct inode *inode, struct file *file,
+			int (*show)(struct seq_file *s, void *v))
+{
+	struct kvm *kvm = inode->i_private;
+	int r;
+
+	if (!kvm_get_kvm_safe(kvm))
+		return -ENOENT;
+	r = single_open(file, show, kvm);
+	if (r)
+		kvm_put_kvm(kvm);
+	return r;
+}
+
+static int release_vm(struct inode *inode, struct file *file)
+{
+	struct kvm *kvm = inode->i_private;
+	int r = single_release(inode, file);
+
+	kvm_put_kvm(kvm);
+	return r;
+}
+
+#define DMP_FILE(name, write_fn)					\
+static int name##_open(struct inode *inode, struct file *file)		\
+{									\
+	return open_with_vm(inode, file, name##_show);			\
+}									\
+static const struct file_operations name##_fops = {			\
+	.open		= name##_open,					\
+	.read		= seq_read,					\
+	.write		= write_fn,					\
+	.llseek		= seq_lseek,					\
+	.release	= release_vm,					\
+}
+
+DMP_FILE(status, NULL);
+DMP_FILE(hot, NULL);
+DMP_FILE(mode, mode_write);
+DMP_FILE(ctl, ctl_write);
+
+void kvm_dmp_create_debugfs(struct kvm *kvm)
+{
+	struct dentry *dir = debugfs_create_dir("dmp", kvm->debugfs_dentry);
+
+	debugfs_create_file("status", 0444, dir, kvm, &status_fops);
+	debugfs_create_file("hot", 0444, dir, kvm, &hot_fops);
+	debugfs_create_file("mode", 0644, dir, kvm, &mode_fops);
+	debugfs_create_file("ctl", 0644, dir, kvm, &ctl_fops);
+}

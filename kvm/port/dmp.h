@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What KVM calls: the hooks. Each is one call; with DMP off each is a static
+ * branch that is not taken.
+ *
+ * This header is included by KVM's own files, so it says no more than they
+ * need. The port's inner side is port.h.
+ */
+#ifndef KVM_DMP_H
+#define KVM_DMP_H
+
+#include <linux/jump_label.h>
+#include <linux/kvm_host.h>
+
+#include "monitor.h"
+
+/* Some VM of this host charges its exits. */
+DECLARE_STATIC_KEY_FALSE(kvm_dmp_monitoring);
+/* CPUID marks are answered (kvm.dmp_marks). */
+DECLARE_STATIC_KEY_FALSE(kvm_dmp_marks);
+
+/*
+ * Life of a VM and its vCPUs. init_vm may sleep and fails with -ENOMEM;
+ * destroy_vm and destroy_vcpu take one that was never initialized, too.
+ */
+int kvm_dmp_init_vm(struct kvm *kvm);
+void kvm_dmp_destroy_vm(struct kvm *kvm);
+void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu);
+void kvm_dmp_destroy_vcpu(struct kvm_vcpu *vcpu);
+void kvm_dmp_create_debugfs(struct kvm *kvm);
+
+void __kvm_dmp_exit_begin(struct kvm_vcpu *vcpu);
+void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu);
+void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind);
+bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
+		    u32 *edx);
+
+/* Before KVM handles an exit: remember whom it is charged to. */
+static __always_inline void kvm_dmp_exit_begin(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_monitoring))
+		__kvm_dmp_exit_begin(vcpu);
+}
+
+/* After KVM has handled it: charge it, as what it turned out to be. */
+static __always_inline void kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_monitoring))
+		__kvm_dmp_exit_end(vcpu);
+}
+
+/* An exit handled in the fast path, interrupts off. */
+static __always_inline void kvm_dmp_exit_fast(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_monitoring)) {
+		__kvm_dmp_exit_begin(vcpu);
+		__kvm_dmp_exit_end(vcpu);
+	}
+}
+
+/* The exit being handled is of this kind; the last note counts. */
+static __always_inline void kvm_dmp_note(struct kvm_vcpu *vcpu,
+					 enum dmp_exit_kind kind)
+{
+	if (static_branch_unlikely(&kvm_dmp_monitoring))
+		__kvm_dmp_note(vcpu, kind);
+}
+
+/*
+ * Answer a CPUID that is a mark (bench/mark.h): with counts of exits so far.
+ * False when it is not one; then the registers are as they were.
+ */
+static __always_inline bool kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax,
+					 u32 *ebx, u32 *ecx, u32 *edx)
+{
+	if (static_branch_unlikely(&kvm_dmp_marks))
+		return __kvm_dmp_mark(vcpu, eax, ebx, ecx, edx);
+	return false;
+}
+
+#endif /* KVM_DMP_H */

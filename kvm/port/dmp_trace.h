@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM kvm_dmp
+
+#if !defined(KVM_DMP_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define KVM_DMP_TRACE_H
+
+#include <linux/tracepoint.h>
+
+#include "monitor.h"
+
+/* An instruction has caused another power of two of exits (16 and up). */
+TRACE_EVENT(kvm_dmp_hot,
+	TP_PROTO(unsigned int vcpu_id, const struct dmp_exit_key *key),
+	TP_ARGS(vcpu_id, key),
+
+	TP_STRUCT__entry(
+		__field(unsigned int, vcpu_id)
+		__field(u64, rip)
+		__field(u32, code)
+		__field(u32, arg)
+		__field(u8, cpl)
+		__field(u8, kind)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu_id = vcpu_id;
+		__entry->rip = key->rip;
+		__entry->code = key->code;
+		__entry->arg = key->arg;
+		__entry->cpl = key->cpl;
+		__entry->kind = key->kind;
+	),
+
+	TP_printk("vcpu %u rip 0x%llx cpl %u code 0x%x arg 0x%x kind %s",
+		  __entry->vcpu_id, __entry->rip, __entry->cpl,
+		  __entry->code, __entry->arg,
+		  __print_symbolic(__entry->kind,
+				   { DMP_KIND_NONE, "none" },
+				   { DMP_KIND_PF_GUEST, "guest" },
+				   { DMP_KIND_PF_HIDDEN, "hidden" },
+				   { DMP_KIND_PF_TABLE, "table" },
+				   { DMP_KIND_PF_MMIO, "mmio" }))
+);
+
+#endif /* KVM_DMP_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH ../../dmp/port
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE dmp_trace
+
+/* This part must be outside protection */
+#include <trace/define_trace.h>

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Modes, module parameters, and the life of VMs and vCPUs.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "port.h"
+
+const char * const kvm_dmp_mode_name[KVM_DMP_MODES] = {
+	[KVM_DMP_OFF]		= "off",
+	[KVM_DMP_MONITOR]	= "monitor",
+};
+
+DEFINE_STATIC_KEY_FALSE(kvm_dmp_monitoring);
+EXPORT_SYMBOL_GPL(kvm_dmp_monitoring);
+DEFINE_STATIC_KEY_FALSE(kvm_dmp_marks);
+
+/* kvm.dmp: the mode of VMs created from now on. */
+static enum kvm_dmp_mode default_mode;
+
+static int mode_param_set(const char *val, const struct kernel_param *kp)
+{
+	int mode = sysfs_match_string(kvm_dmp_mode_name, val);
+
+	if (mode < 0)
+		return mode;
+	WRITE_ONCE(default_mode, mode);
+	return 0;
+}
+
+static int mode_param_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%s\n",
+			  kvm_dmp_mode_name[READ_ONCE(default_mode)]);
+}
+
+static const struct kernel_param_ops mode_param_ops = {
+	.set = mode_param_set,
+	.get = mode_param_get,
+};
+module_param_cb(dmp, &mode_param_ops, NULL, 0644);
+MODULE_PARM_DESC(dmp, "DMP mode of new VMs: off (default) or monitor");
+
+/*
+ * kvm.dmp_marks: answer the lab's CPUID marks with exit counts. They tell a
+ * guest, its user mode included, how often it exits: for measuring only.
+ */
+static int marks_param_set(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+	int r = kstrtobool(val, &on);
+
+	if (r)
+		return r;
+	if (on)
+		static_branch_enable(&kvm_dmp_marks);
+	else
+		static_branch_disable(&kvm_dmp_marks);
+	return 0;
+}
+
+static int marks_param_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%c\n",
+			  static_key_enabled(&kvm_dmp_marks) ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops marks_param_ops = {
+	.set = marks_param_set,
+	.get = marks_param_get,
+};
+module_param_cb(dmp_marks, &marks_param_ops, NULL, 0644);
+MODULE_PARM_DESC(dmp_marks, "Answer CPUID marks with exit counts (default N)");
+
+/* Give @vcpu a monitor, once. Called with the VM's lock held; may sleep. */
+static int provide_monitor(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	size_t bytes = dmp_monitor_bytes(DMP_MONITOR_SETS);
+	void *mem;
+
+	if (d->monitor)
+		return 0;
+	mem = kvmalloc(PAGE_ALIGN(bytes), GFP_KERNEL_ACCOUNT);
+	if (!mem)
+		return -ENOMEM;
+	if (WARN_ON_ONCE(dmp_monitor_init(mem, bytes, DMP_MONITOR_SETS,
+					  get_random_u64()) != DMP_MONITOR_OK)) {
+		kvfree(mem);
+		return -EINVAL;
+	}
+	/* Pairs with the acquire in kvm_dmp_monitor_of(). */
+	smp_store_release(&d->monitor, mem);
+	return 0;
+}
+
+int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r = 0;
+
+	mutex_lock(&vm->lock);
+	if (mode == vm->mode)
+		goto out;
+	if (mode == KVM_DMP_MONITOR) {
+		kvm_for_each_vcpu(i, vcpu, kvm) {
+			r = vcpu->arch.dmp ? provide_monitor(vcpu) : 0;
+			if (r)
+				goto out;
+		}
+		static_branch_inc(&kvm_dmp_monitoring);
+	} else {
+		static_branch_dec(&kvm_dmp_monitoring);
+	}
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.dmp)
+			WRITE_ONCE(vcpu->arch.dmp->charge,
+				   mode == KVM_DMP_MONITOR ?
+				   KVM_DMP_CHARGE_ON : KVM_DMP_CHARGE_OFF);
+	WRITE_ONCE(vm->mode, mode);
+out:
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+void kvm_dmp_reset(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.dmp)
+			cmpxchg(&vcpu->arch.dmp->charge, KVM_DMP_CHARGE_ON,
+				KVM_DMP_CHARGE_RESET);
+}
+
+const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = READ_ONCE(vcpu->arch.dmp);
+
+	if (!d || READ_ONCE(d->charge) == KVM_DMP_CHARGE_RESET)
+		return NULL;
+	/* Pairs with the release in provide_monitor(). */
+	return smp_load_acquire(&d->monitor);
+}
+
+int kvm_dmp_init_vm(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+
+	if (!vm)
+		return -ENOMEM;
+	mutex_init(&vm->lock);
+	kvm->arch.dmp = vm;
+	return kvm_dmp_set_mode(kvm, READ_ONCE(default_mode));
+}
+
+void kvm_dmp_destroy_vm(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+
+	if (!vm)
+		return;
+	if (vm->mode == KVM_DMP_MONITOR)
+		static_branch_dec(&kvm_dmp_monitoring);
+	kvm->arch.dmp = NULL;
+	kfree(vm);
+}
+
+/*
+ * The vCPU is in the VM's array already: a mode change before this finds no
+ * vcpu->arch.dmp and passes it by; it gets the mode here. Without memory it
+ * runs, and is not charged.
+ */
+void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_vcpu *d = kzalloc(sizeof(*d), GFP_KERNEL_ACCOUNT);
+
+	mutex_lock(&vm->lock);
+	WRITE_ONCE(vcpu->arch.dmp, d);
+	if (!d || (vm->mode == KVM_DMP_MONITOR && provide_monitor(vcpu)))
+		vm->no_memory = true;
+	else if (vm->mode == KVM_DMP_MONITOR)
+		WRITE_ONCE(d->charge, KVM_DMP_CHARGE_ON);
+	mutex_unlock(&vm->lock);
+}
+
+void kvm_dmp_destroy_vcpu(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	if (!d)
+		return;
+	vcpu->arch.dmp = NULL;
+	kvfree(d->monitor);
+	kfree(d);
+}
