@@ -1,31 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Decoder: prefixes, opcode, row, ModRM, immediate, then what it all means.
- * Each step consumes bytes in order or refuses.
+ * Decoder: prefixes, opcode, row, ModRM, immediate. Each step consumes bytes in
+ * order or refuses. What they mean is worked out in insn_operand.c.
  */
-#include "insn_table.h"
+#include "insn_decoder.h"
 
-struct decoder {
-	const u8 *bytes;
-	size_t avail;
-	struct dmp_insn *insn;
-	u32 row;
-	u8 pos;			/* bytes consumed */
-	u8 segs;		/* bit per enum dmp_seg: overrides seen */
-};
-
-static enum dmp_insn_status next_byte(struct decoder *d, u8 *byte)
+static enum dmp_insn_status next_byte(struct dmp_decoder *d, u8 *byte)
 {
-	if (d->pos >= d->avail)
-		return DMP_INSN_TRUNCATED;
 	if (d->pos >= DMP_INSN_LEN_MAX)
 		return DMP_INSN_TOO_LONG;
+	if (d->pos >= d->avail)
+		return DMP_INSN_TRUNCATED;
 	*byte = d->bytes[d->pos++];
 	return DMP_INSN_OK;
 }
 
 /* Little-endian, zero-extended; size 1 to 8. */
-static enum dmp_insn_status next_value(struct decoder *d, u32 size, u64 *value)
+static enum dmp_insn_status next_value(struct dmp_decoder *d, u32 size, u64 *value)
 {
 	enum dmp_insn_status status;
 	u32 i;
@@ -50,34 +41,8 @@ static s64 sign_extend(u64 value, u32 size)
 	return (s64)((value ^ sign) - sign);
 }
 
-static bool has_prefix(const struct decoder *d, u8 prefix)
-{
-	return d->insn->prefixes & prefix;
-}
-
-static bool has_rex(const struct decoder *d, u8 bit)
-{
-	return d->insn->rex & bit;
-}
-
-/* A register number with the bit that REX adds to it. */
-static u8 rex_reg(const struct decoder *d, u8 low, u8 bit)
-{
-	return (low & 7) | (has_rex(d, bit) ? 8 : 0);
-}
-
-static u8 modrm_mod(const struct dmp_insn *insn)
-{
-	return insn->modrm >> 6;
-}
-
-static u8 modrm_reg(const struct dmp_insn *insn)
-{
-	return (insn->modrm >> 3) & 7;
-}
-
 /* SDM vol. 2, 2.1.1. Segment overrides are in d->segs. */
-static bool take_legacy_prefix(struct decoder *d, u8 byte)
+static bool take_legacy_prefix(struct dmp_decoder *d, u8 byte)
 {
 	switch (byte) {
 	case 0x26:
@@ -113,7 +78,7 @@ static bool take_legacy_prefix(struct decoder *d, u8 byte)
  * Of two prefixes of one group the manuals define no winner (SDM vol. 2,
  * 2.1.1); two of those segment overrides that are void do no harm.
  */
-static enum dmp_insn_status check_prefixes(struct decoder *d)
+static enum dmp_insn_status check_prefixes(struct dmp_decoder *d)
 {
 	if (has_prefix(d, DMP_PFX_REP) && has_prefix(d, DMP_PFX_REPNE))
 		return DMP_INSN_PREFIX_CLASH;
@@ -129,7 +94,7 @@ static enum dmp_insn_status check_prefixes(struct decoder *d)
 }
 
 /* Leaves the first byte that is no prefix in insn->opcode. */
-static enum dmp_insn_status read_prefixes(struct decoder *d)
+static enum dmp_insn_status read_prefixes(struct dmp_decoder *d)
 {
 	enum dmp_insn_status status;
 	u8 byte;
@@ -153,7 +118,7 @@ static enum dmp_insn_status read_prefixes(struct decoder *d)
 }
 
 /* The second and third opcode byte; insn->opcode ends up as the last one. */
-static enum dmp_insn_status read_escape(struct decoder *d)
+static enum dmp_insn_status read_escape(struct dmp_decoder *d)
 {
 	struct dmp_insn *insn = d->insn;
 	enum dmp_insn_status status;
@@ -178,7 +143,7 @@ static enum dmp_insn_status read_escape(struct decoder *d)
 }
 
 /* SDM vol. 2, 2.1.2, 2.3.5 (VEX) and 2.7.1 (EVEX). */
-static enum dmp_insn_status read_opcode(struct decoder *d)
+static enum dmp_insn_status read_opcode(struct dmp_decoder *d)
 {
 	enum dmp_insn_status status = DMP_INSN_OK;
 
@@ -196,7 +161,7 @@ static enum dmp_insn_status read_opcode(struct decoder *d)
 	return status;
 }
 
-static enum dmp_insn_status read_modrm(struct decoder *d)
+static enum dmp_insn_status read_modrm(struct dmp_decoder *d)
 {
 	struct dmp_insn *insn = d->insn;
 
@@ -205,7 +170,7 @@ static enum dmp_insn_status read_modrm(struct decoder *d)
 }
 
 /* The row's bit for the prefixes that are there. */
-static u32 prefix_bit(const struct decoder *d)
+static u32 prefix_bit(const struct dmp_decoder *d)
 {
 	if (has_prefix(d, DMP_PFX_REPNE))
 		return DMP_ROW_F2;
@@ -235,7 +200,7 @@ static bool is_mod_allowed(const struct dmp_insn *insn, u32 row)
 	return true;
 }
 
-static enum dmp_insn_status select_from_group(struct decoder *d)
+static enum dmp_insn_status select_from_group(struct dmp_decoder *d)
 {
 	const struct dmp_insn_group *group;
 	enum dmp_insn_status status = DMP_INSN_UNKNOWN;
@@ -247,7 +212,7 @@ static enum dmp_insn_status select_from_group(struct decoder *d)
 		const struct dmp_insn_ext *ext = &group->ext[i];
 		u32 row = common | ext->row;
 
-		if ((d->insn->modrm & ext->key >> 8) != (ext->key & 0xff) ||
+		if ((d->insn->modrm & (ext->key >> 8)) != (ext->key & 0xff) ||
 		    !is_mod_allowed(d->insn, row))
 			continue;
 		status = DMP_INSN_BAD_PREFIX;
@@ -276,7 +241,7 @@ static bool is_x87_defined(const struct dmp_insn *insn)
 }
 
 /* Find the row, reading ModRM if there is one. */
-static enum dmp_insn_status select_row(struct decoder *d)
+static enum dmp_insn_status select_row(struct dmp_decoder *d)
 {
 	struct dmp_insn *insn = d->insn;
 	enum dmp_insn_status status = DMP_INSN_OK;
@@ -300,16 +265,8 @@ static enum dmp_insn_status select_row(struct decoder *d)
 	return DMP_INSN_OK;
 }
 
-static bool is_row_mem(const struct decoder *d)
-{
-	u32 modrm = d->row & DMP_ROW_MODRM;
-
-	return (modrm == DMP_MODRM_ANY || modrm == DMP_MODRM_MEM) &&
-	       modrm_mod(d->insn) != 3;
-}
-
 /* May the row be used with these prefixes? LOCK: SDM vol. 2, "LOCK". */
-static enum dmp_insn_status check_row(const struct decoder *d)
+static enum dmp_insn_status check_row(const struct dmp_decoder *d)
 {
 	bool has_rep = has_prefix(d, DMP_PFX_REP | DMP_PFX_REPNE);
 
@@ -327,25 +284,8 @@ static enum dmp_insn_status check_row(const struct decoder *d)
 	return DMP_INSN_OK;
 }
 
-static void set_mem(struct decoder *d, u8 base, u8 index, u8 scale)
-{
-	struct dmp_insn_mem *mem = &d->insn->mem;
-
-	d->insn->flags |= DMP_INSN_HAS_MEM;
-	mem->base = base;
-	mem->index = index;
-	mem->scale = scale;
-	mem->addr_size = has_prefix(d, DMP_PFX_ADDRSIZE) ? 4 : 8;
-	if (d->insn->seg != DMP_SEG_NONE)
-		mem->seg = d->insn->seg;
-	else if (base == DMP_REG_RSP || base == DMP_REG_RBP)
-		mem->seg = DMP_SEG_SS;
-	else
-		mem->seg = DMP_SEG_DS;
-}
-
 /* SDM vol. 2, table 2-3. *no_base: a 32-bit displacement instead of a base. */
-static enum dmp_insn_status read_sib(struct decoder *d, bool *no_base)
+static enum dmp_insn_status read_sib(struct dmp_decoder *d, bool *no_base)
 {
 	struct dmp_insn *insn = d->insn;
 	enum dmp_insn_status status;
@@ -363,11 +303,11 @@ static enum dmp_insn_status read_sib(struct decoder *d, bool *no_base)
 		index = DMP_REG_NONE;
 		scale = 0;
 	}
-	set_mem(d, base, index, scale);
+	dmp_decoder_set_mem(d, base, index, scale);
 	return DMP_INSN_OK;
 }
 
-static enum dmp_insn_status read_disp(struct decoder *d, u8 size)
+static enum dmp_insn_status read_disp(struct dmp_decoder *d, u8 size)
 {
 	enum dmp_insn_status status;
 	u64 value;
@@ -383,7 +323,7 @@ static enum dmp_insn_status read_disp(struct decoder *d, u8 size)
 }
 
 /* SDM vol. 2, tables 2-2 and 2-3; RIP-relative: 2.2.1.6. */
-static enum dmp_insn_status read_mem(struct decoder *d)
+static enum dmp_insn_status read_mem(struct dmp_decoder *d)
 {
 	static const u8 size_of_mod[] = { 0, 1, 4 };
 	struct dmp_insn *insn = d->insn;
@@ -398,22 +338,14 @@ static enum dmp_insn_status read_mem(struct decoder *d)
 	} else if (mod == 0 && rm == DMP_REG_RBP) {
 		no_base = true;
 		insn->flags |= DMP_INSN_RIP_REL;
-		set_mem(d, DMP_REG_RIP, DMP_REG_NONE, 0);
+		dmp_decoder_set_mem(d, DMP_REG_RIP, DMP_REG_NONE, 0);
 	} else {
-		set_mem(d, rex_reg(d, rm, DMP_REX_B), DMP_REG_NONE, 0);
+		dmp_decoder_set_mem(d, rex_reg(d, rm, DMP_REX_B), DMP_REG_NONE, 0);
 	}
 	return read_disp(d, no_base ? 4 : size_of_mod[mod]);
 }
 
-/* The operand size of SIZE_V, SDM vol. 2, 2.2.1.2. */
-static u8 v_size(const struct decoder *d)
-{
-	if (has_rex(d, DMP_REX_W))
-		return 8;
-	return has_prefix(d, DMP_PFX_OPSIZE) ? 2 : 4;
-}
-
-static u8 imm_size(const struct decoder *d)
+static u8 imm_size(const struct dmp_decoder *d)
 {
 	switch (d->row & DMP_ROW_IMM) {
 	case DMP_IMM_B:
@@ -435,13 +367,13 @@ static u8 imm_size(const struct decoder *d)
 }
 
 /* An absolute address in the place of ModRM, SDM vol. 2, 2.2.1.4. */
-static enum dmp_insn_status read_moffs(struct decoder *d)
+static enum dmp_insn_status read_moffs(struct dmp_decoder *d)
 {
 	struct dmp_insn *insn = d->insn;
 	enum dmp_insn_status status;
 	u64 value;
 
-	set_mem(d, DMP_REG_NONE, DMP_REG_NONE, 0);
+	dmp_decoder_set_mem(d, DMP_REG_NONE, DMP_REG_NONE, 0);
 	insn->disp_off = d->pos;
 	insn->disp_size = insn->mem.addr_size;
 	status = next_value(d, insn->disp_size, &value);
@@ -450,7 +382,7 @@ static enum dmp_insn_status read_moffs(struct decoder *d)
 	return status;
 }
 
-static enum dmp_insn_status read_imm(struct decoder *d)
+static enum dmp_insn_status read_imm(struct dmp_decoder *d)
 {
 	struct dmp_insn *insn = d->insn;
 	enum dmp_insn_status status;
@@ -475,193 +407,9 @@ static enum dmp_insn_status read_imm(struct decoder *d)
 	return DMP_INSN_OK;
 }
 
-static u8 op_size(const struct decoder *d)
-{
-	bool is_66 = has_prefix(d, DMP_PFX_OPSIZE);
-	bool is_w = has_rex(d, DMP_REX_W);
+typedef enum dmp_insn_status (*decode_step)(struct dmp_decoder *d);
 
-	switch (d->row & DMP_ROW_SIZE) {
-	case DMP_SIZE_1:
-		return 1;
-	case DMP_SIZE_2:
-		return 2;
-	case DMP_SIZE_8:
-	case DMP_SIZE_NEAR:
-		return 8;
-	case DMP_SIZE_10:
-		return 10;
-	case DMP_SIZE_16:
-		return 16;
-	case DMP_SIZE_V:
-		return v_size(d);
-	case DMP_SIZE_Z:
-		return is_66 && !is_w ? 2 : 4;
-	case DMP_SIZE_Y:
-		return is_w ? 8 : 4;
-	case DMP_SIZE_PAIR:
-		return is_w ? 16 : 8;
-	case DMP_SIZE_STACK:
-		return is_66 && !is_w ? 2 : 8;
-	}
-	return 0;
-}
-
-/* Without REX, byte registers 4 to 7 are AH to BH: SDM vol. 2, 2.2.1.2. */
-static u8 gpr_class(const struct decoder *d, u8 *reg)
-{
-	if (d->insn->op_size != 1 || d->insn->rex || *reg < 4)
-		return DMP_CLASS_GPR;
-	*reg -= 4;
-	return DMP_CLASS_HIGH;
-}
-
-static void set_reg(struct decoder *d)
-{
-	struct dmp_insn *insn = d->insn;
-
-	insn->reg = rex_reg(d, modrm_reg(insn), DMP_REX_R);
-	switch (d->row & DMP_ROW_REG) {
-	case DMP_REG_IS_GPR:
-		insn->reg_class = gpr_class(d, &insn->reg);
-		return;
-	case DMP_REG_IS_CR:
-		insn->reg_class = DMP_CLASS_CR;
-		return;
-	case DMP_REG_IS_DR:
-		insn->reg_class = DMP_CLASS_DR;
-		return;
-	case DMP_REG_IS_OPCODE:
-		insn->reg = rex_reg(d, insn->opcode, DMP_REX_B);
-		insn->reg_class = DMP_CLASS_GPR;
-		return;
-	case DMP_REG_IS_ACC:
-		insn->reg = DMP_REG_RAX;
-		insn->reg_class = DMP_CLASS_GPR;
-		return;
-	case DMP_REG_IS_FSGS:
-		insn->reg = (insn->opcode >> 3) & 7;
-		insn->reg_class = DMP_CLASS_SEG;
-		return;
-	}
-	insn->reg = DMP_REG_NONE;
-}
-
-/* Only called for forms, whose ModRM.rm is a general register if not memory. */
-static void set_rm(struct decoder *d)
-{
-	struct dmp_insn *insn = d->insn;
-	u32 modrm = d->row & DMP_ROW_MODRM;
-
-	if (modrm == DMP_MODRM_NONE || is_row_mem(d) || !insn->op_size)
-		return;
-	insn->rm = rex_reg(d, insn->modrm, DMP_REX_B);
-	insn->rm_class = gpr_class(d, &insn->rm);
-}
-
-/* Memory that string instructions address without ModRM. */
-static void set_string_mem(struct decoder *d)
-{
-	struct dmp_insn *insn = d->insn;
-
-	switch (insn->form) {
-	case DMP_FORM_STOS:
-	case DMP_FORM_MOVS:
-	case DMP_FORM_SCAS:
-	case DMP_FORM_INS:
-		set_mem(d, DMP_REG_RDI, DMP_REG_NONE, 0);
-		insn->mem.seg = DMP_SEG_ES;	/* no override: SDM vol. 1, 7.3.9 */
-		break;
-	case DMP_FORM_LODS:
-	case DMP_FORM_CMPS:
-	case DMP_FORM_OUTS:
-		set_mem(d, DMP_REG_RSI, DMP_REG_NONE, 0);
-		break;
-	default:
-		return;
-	}
-	if (has_prefix(d, DMP_PFX_REP | DMP_PFX_REPNE))
-		insn->flags |= DMP_INSN_REPEATED;
-}
-
-static void set_form(struct decoder *d)
-{
-	struct dmp_insn *insn = d->insn;
-	const struct dmp_insn_form_info *info;
-	bool is_mem = insn->flags & DMP_INSN_HAS_MEM;
-
-	insn->form = d->row & DMP_ROW_FORM;
-	if (dmp_insn_forms[insn->form].mem_only && !is_mem)
-		insn->form = DMP_FORM_OTHER;
-	/* 90 with REX.B is XCHG R8, rAX: SDM vol. 2, "NOP". */
-	if (insn->form == DMP_FORM_NOP && !insn->modrm_off &&
-	    has_rex(d, DMP_REX_B))
-		insn->form = DMP_FORM_OTHER;
-	info = &dmp_insn_forms[insn->form];
-	insn->flags |= info->flags;
-	if (insn->form == DMP_FORM_OTHER)
-		return;
-	insn->op_size = op_size(d);
-	set_reg(d);
-	set_rm(d);
-	set_string_mem(d);
-}
-
-static void set_access(struct decoder *d)
-{
-	struct dmp_insn *insn = d->insn;
-	u32 modrm = d->row & DMP_ROW_MODRM;
-
-	/* The row speaks of the memory variant; this may be the other one. */
-	if (modrm == DMP_MODRM_ANY && modrm_mod(insn) == 3)
-		return;
-	if (d->row & DMP_ROW_READS)
-		insn->flags |= DMP_INSN_READS_MEM;
-	if (d->row & DMP_ROW_WRITES)
-		insn->flags |= DMP_INSN_WRITES_MEM;
-	if (d->row & DMP_ROW_UNKNOWN)
-		insn->flags |= DMP_INSN_MEM_UNKNOWN;
-}
-
-static void set_flags(struct decoder *d)
-{
-	struct dmp_insn *insn = d->insn;
-
-	set_access(d);
-	if (d->row & DMP_ROW_PRIV)
-		insn->flags |= DMP_INSN_PRIVILEGED;
-	if (has_prefix(d, DMP_PFX_LOCK) || insn->form == DMP_FORM_XCHG)
-		insn->flags |= DMP_INSN_LOCKED;
-	if (insn->form >= DMP_FORM_BT && insn->form <= DMP_FORM_BTC &&
-	    insn->reg_class == DMP_CLASS_GPR)
-		insn->flags |= DMP_INSN_BIT_BASE;
-	/* MOV to CR8 does not serialize: SDM vol. 3, 9.3. */
-	if (insn->form == DMP_FORM_MOV_TO_CR && insn->reg == 8)
-		insn->flags &= ~DMP_INSN_SERIALIZING;
-}
-
-/* SDM vol. 2, "MOV - Move to/from Control Registers", and its neighbours. */
-static enum dmp_insn_status check_operands(const struct dmp_insn *insn)
-{
-	static const u32 valid_cr = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 8;
-	u8 sreg = modrm_reg(insn);
-
-	if (insn->reg_class == DMP_CLASS_CR && !(valid_cr >> insn->reg & 1))
-		return DMP_INSN_BAD_OPERAND;
-	if (insn->reg_class == DMP_CLASS_DR && insn->reg > 7)
-		return DMP_INSN_BAD_OPERAND;
-	if (insn->map == DMP_MAP_ONE &&
-	    (insn->opcode == 0x8c || insn->opcode == 0x8e)) {
-		if (sreg > DMP_SEG_GS)
-			return DMP_INSN_BAD_OPERAND;
-		if (insn->opcode == 0x8e && sreg == DMP_SEG_CS)
-			return DMP_INSN_BAD_OPERAND;
-	}
-	return DMP_INSN_OK;
-}
-
-typedef enum dmp_insn_status (*decode_step)(struct decoder *d);
-
-static enum dmp_insn_status read_operands(struct decoder *d)
+static enum dmp_insn_status read_operands(struct dmp_decoder *d)
 {
 	enum dmp_insn_status status = check_row(d);
 
@@ -682,7 +430,7 @@ static const decode_step steps[] = {
 enum dmp_insn_status dmp_insn_decode(const u8 *bytes, size_t avail,
 				     struct dmp_insn *insn)
 {
-	struct decoder d = { .bytes = bytes, .avail = avail, .insn = insn };
+	struct dmp_decoder d = { .bytes = bytes, .avail = avail, .insn = insn };
 	enum dmp_insn_status status;
 	u32 i;
 
@@ -695,7 +443,5 @@ enum dmp_insn_status dmp_insn_decode(const u8 *bytes, size_t avail,
 			return status;
 	}
 	insn->length = d.pos;
-	set_form(&d);
-	set_flags(&d);
-	return check_operands(insn);
+	return dmp_decoder_interpret(&d);
 }

@@ -183,7 +183,11 @@ enum dmp_insn_form {
 	DMP_FORM_COUNT
 };
 
-/* insn.flags */
+/*
+ * insn.flags. Memory means operands and the stack; what the CPU reads and
+ * writes of its own (descriptors, their accessed bits, frames of interrupts)
+ * is not counted. FORM_OTHER has MEM_UNKNOWN in place of the stack flags.
+ */
 #define DMP_INSN_HAS_MEM	0x00001	/* mem is filled in */
 #define DMP_INSN_READS_MEM	0x00002	/* reads mem (or, without HAS_MEM, */
 #define DMP_INSN_WRITES_MEM	0x00004	/* other memory but the stack) */

@@ -370,11 +370,12 @@ static const struct dmp_insn_ext ext_0f01[] = {
 	{ BYTE(0xc9), F(MWAIT) | REG | NP },
 	{ BYTE(0xca), F(CLAC) | REG | NP },
 	{ BYTE(0xcb), F(STAC) | REG | NP },
+	{ BYTE(0xcf), REG | UN | PRIV | NP },		/* ENCLS */
 	{ BYTE(0xd0), F(XGETBV) | REG | NP },
 	{ BYTE(0xd1), F(XSETBV) | REG | NP },
 	{ BYTE(0xd4), F(VMFUNC) | REG | NP },
 	{ BYTE(0xd8), F(VMRUN) | REG | NP },
-	{ BYTE(0xd9), F(VMMCALL) | REG | NP },
+	{ BYTE(0xd9), F(VMMCALL) | REG | NP | PF3 | PF2 },	/* VMGEXIT */
 	{ BYTE(0xda), F(VMLOAD) | REG | NP },
 	{ BYTE(0xdb), F(VMSAVE) | REG | NP },
 	{ BYTE(0xdc), F(STGI) | REG | NP },
@@ -385,6 +386,11 @@ static const struct dmp_insn_ext ext_0f01[] = {
 	{ BYTE(0xee), REG | NP }, { BYTE(0xef), REG | NP },	/* PKRU */
 	{ BYTE(0xf8), F(SWAPGS) | REG | NP },
 	{ BYTE(0xf9), F(RDTSCP) | REG | NP },
+	/* AMD: MONITORX, MWAITX, CLZERO; INVLPGB and SEV-SNP's. */
+	{ BYTE(0xfa), REG | UN | NP }, { BYTE(0xfb), REG | UN | NP },
+	{ BYTE(0xfc), REG | UN | NP },
+	{ BYTE(0xfe), REG | UN | PRIV | NP | PF3 | PF2 },
+	{ BYTE(0xff), REG | UN | PRIV | NP | PF3 | PF2 },
 };
 
 /* Prefetches access nothing that counts; on registers CPUs differ. */
@@ -461,7 +467,7 @@ static const struct dmp_insn_ext ext_0fc7[] = {
 	{ EXT(4), MEM | UN | NP },		/* XSAVEC */
 	{ EXT(5), MEM | UN | PRIV | NP },	/* XSAVES */
 	{ EXT(6), F(VMPTRLD) | MEM | S8 | RD | NP },
-	{ EXT(6), F(VMCLEAR) | MEM | S8 | RD | P66 },
+	{ EXT(6), F(VMCLEAR) | MEM | S8 | RD | UN | P66 },
 	{ EXT(6), F(VMXON) | MEM | S8 | RD | PF3 },
 	{ EXT(7), F(VMPTRST) | MEM | S8 | WR | NP },
 	{ EXT(6), REG | PI }, { EXT(7), REG | PI },	/* RDRAND, RDSEED */

@@ -18,23 +18,31 @@
 #define load(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
 #define store(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELAXED)
 
-_Static_assert((int)DMP_KIND_COUNT <= DMP_MONITOR_KINDS, "tally is too narrow");
-_Static_assert(sizeof(struct dmp_monitor_set) == 4 * DMP_CACHE_LINE,
-	       "a set is four cache lines");
-_Static_assert(sizeof(struct dmp_monitor) % DMP_CACHE_LINE == 0,
-	       "sets start on a cache line");
-_Static_assert(sizeof(struct dmp_monitor_insn) == 16, "insn is packed");
-_Static_assert(sizeof(struct dmp_monitor_set) * DMP_MONITOR_SETS_MAX ==
-	       1ull << (64 - DMP_SET_SHIFT), "the mask takes the top bits");
-_Static_assert(DMP_MONITOR_EPOCH == 1ull << DMP_MONITOR_EPOCH_SHIFT,
-	       "an epoch is a shift");
-_Static_assert(WEIGHT_MAX < 1u << 31, "a weight fits, and >> 31 clears it");
-_Static_assert((u64)DMP_MONITOR_CAPTURE << GOAL_LINEAR == 1ull << 31,
-	       "hits_at() is continuous");
-_Static_assert(sizeof(struct dmp_monitor) + DMP_MONITOR_SETS *
-	       (sizeof(struct dmp_monitor_set) +
-		DMP_MONITOR_WAYS * sizeof(struct dmp_monitor_insn)) <= 65536,
-	       "the default is at most 64 KiB a vCPU");
+/* What must hold at build time: a division by zero where it does not. */
+enum layout_check {
+	KINDS_FIT = 1 / ((int)DMP_KIND_COUNT <= DMP_MONITOR_KINDS),
+	SET_IS_4_LINES =
+		1 / (sizeof(struct dmp_monitor_set) == 4 * DMP_CACHE_LINE),
+	SETS_START_ON_LINE =
+		1 / (sizeof(struct dmp_monitor) % DMP_CACHE_LINE == 0),
+	INSN_IS_PACKED = 1 / (sizeof(struct dmp_monitor_insn) == 16),
+	MASK_TAKES_TOP_BITS =
+		1 / (sizeof(struct dmp_monitor_set) * DMP_MONITOR_SETS_MAX ==
+		     1ull << (64 - DMP_SET_SHIFT)),
+	EPOCH_IS_SHIFT =
+		1 / (DMP_MONITOR_EPOCH == 1ull << DMP_MONITOR_EPOCH_SHIFT),
+	/* so that >> 31 clears it, too */
+	WEIGHT_FITS = 1 / (WEIGHT_MAX < 1u << 31),
+	GOALS_ARE_CONTINUOUS =
+		1 / ((u64)DMP_MONITOR_CAPTURE << GOAL_LINEAR == 1ull << 31),
+	HITS_MAX_IS_LAST_GOAL =
+		1 / (DMP_MONITOR_HITS_MAX ==
+		     (GOAL_MAX - GOAL_LINEAR + 1ull) << 31),
+	DEFAULT_IS_64_KIB =
+		1 / (sizeof(struct dmp_monitor) + DMP_MONITOR_SETS *
+		     (sizeof(struct dmp_monitor_set) + DMP_MONITOR_WAYS *
+		      sizeof(struct dmp_monitor_insn)) <= 65536),
+};
 
 /* Hits at which goal @index is reached: 16, 32, ..., 2^31, 2 * 2^31, 3 * ... */
 static u64 hits_at(unsigned int index)
@@ -72,26 +80,40 @@ static void write_end(struct dmp_monitor_set *set)
  * ---- Writer ----
  */
 
-#define swap_in(array, i, j) do {		\
-	__typeof__((array)[0]) tmp = (array)[i];	\
-	(array)[i] = (array)[j];		\
-	(array)[j] = tmp;			\
-} while (0)
+static void swap_u64(u64 *array, unsigned int i, unsigned int j)
+{
+	u64 tmp = array[i];
+
+	array[i] = array[j];
+	array[j] = tmp;
+}
+
+static void swap_u32(u32 *array, unsigned int i, unsigned int j)
+{
+	u32 tmp = array[i];
+
+	array[i] = array[j];
+	array[j] = tmp;
+}
 
 /* Within write_begin() and write_end(). */
 static void swap_ways(struct dmp_monitor *m, struct dmp_monitor_set *set,
 		      unsigned int i, unsigned int j)
 {
 	struct dmp_monitor_insn *insn = insn_of(m, slot_of(m, set, 0));
+	struct dmp_monitor_insn tmp = insn[i];
+	u16 goal = set->goal[i];
 	u32 differ = (set->exact >> i ^ set->exact >> j) & 1;
 
-	swap_in(set->rip, i, j);
-	swap_in(set->meta, i, j);
-	swap_in(set->weight, i, j);
-	swap_in(set->left, i, j);
-	swap_in(set->over, i, j);
-	swap_in(set->goal, i, j);
-	swap_in(insn, i, j);
+	swap_u64(set->rip, i, j);
+	swap_u64(set->meta, i, j);
+	swap_u32(set->weight, i, j);
+	swap_u32(set->left, i, j);
+	swap_u32(set->over, i, j);
+	set->goal[i] = set->goal[j];
+	set->goal[j] = goal;
+	insn[i] = insn[j];
+	insn[j] = tmp;
 	set->exact ^= differ << i | differ << j;
 }
 
@@ -116,47 +138,56 @@ static void age_set(struct dmp_monitor *m, struct dmp_monitor_set *set,
 	write_end(set);
 }
 
-/* A free way, else the lightest. */
-static unsigned int victim_in(const struct dmp_monitor_set *set)
+/*
+ * A free way, else the lightest. Ways are used in rising order, never freed,
+ * and only used ones change places, so a free way means the last one is free.
+ */
+static inline unsigned int victim_in(const struct dmp_monitor_set *set)
 {
 	unsigned int way, lightest = 0;
+	u32 least = set->weight[0];
 
-	for (way = 0; way < DMP_MONITOR_WAYS; way++) {
-		if (!set->meta[way])
-			return way;
-		if (set->weight[way] < set->weight[lightest])
-			lightest = way;
+	if (!set->meta[DMP_MONITOR_WAYS - 1]) {
+		for (way = 0; set->meta[way]; way++)
+			;
+		return way;
+	}
+#pragma GCC unroll 8
+	for (way = 1; way < DMP_MONITOR_WAYS; way++) {
+		lightest = set->weight[way] < least ? way : lightest;
+		least = set->weight[way] < least ? set->weight[way] : least;
 	}
 	return lightest;
 }
 
-/* Give @rip, @meta a slot, with its first hit in it. */
-static void admit(struct dmp_monitor *m, struct dmp_monitor_set *set,
-		  u64 rip, u64 meta)
+/* The key is not in its set, which is aged: give it a slot, one hit in it. */
+enum dmp_monitor_event dmp_monitor_charge_new(struct dmp_monitor *m,
+					      struct dmp_monitor_set *set,
+					      u64 rip, u64 meta)
 {
 	unsigned int way = victim_in(set);
-	bool evicts = set->meta[way];
-
-	if (evicts)
-		store(&m->evictions, m->evictions + 1);
+	u32 bit = 1u << way;
 
 	write_begin(set);
+	/* A free way means that the set has never evicted. */
+	if (set->meta[way]) {
+		store(&m->evictions, m->evictions + 1);
+		set->exact &= ~bit;
+	} else {
+		set->exact |= bit;
+	}
 	set->rip[way] = rip;
 	set->meta[way] = meta;
 	set->over[way] = set->weight[way];
 	set->weight[way]++;
 	set->goal[way] = 0;
 	set->left[way] = DMP_MONITOR_CAPTURE - 1;
-	/* Slots are never freed: a free one means the set never evicted. */
-	if (evicts)
-		set->exact &= ~(1u << way);
-	else
-		set->exact |= 1u << way;
 	insn_of(m, slot_of(m, set, way))->len = 0;
 	write_end(set);
+	return DMP_EVENT_NONE;
 }
 
-/* A charge that starts an epoch for its set, is new, or shares its RIP. */
+/* A charge that starts an epoch for its set, or whose RIP may be there twice. */
 enum dmp_monitor_event dmp_monitor_charge_slow(struct dmp_monitor *m,
 					       struct dmp_monitor_set *set,
 					       u64 rip, u64 meta)
@@ -174,8 +205,7 @@ enum dmp_monitor_event dmp_monitor_charge_slow(struct dmp_monitor *m,
 			return DMP_EVENT_NONE;
 		return dmp_monitor_charge_goal(m, set, way);
 	}
-	admit(m, set, rip, meta);
-	return DMP_EVENT_NONE;
+	return dmp_monitor_charge_new(m, set, rip, meta);
 }
 
 /* left is 0: set the next goal and tell the caller. */
@@ -313,7 +343,7 @@ void dmp_monitor_reset(struct dmp_monitor *m)
  * ---- Readers ----
  */
 
-/* A set as it was at one time, aged to now, with the bytes of one way. */
+/* A set as it was at one time, aged to now. */
 struct set_view {
 	struct dmp_monitor_set set;
 	struct dmp_monitor_insn insn[DMP_MONITOR_WAYS];

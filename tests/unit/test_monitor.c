@@ -16,7 +16,7 @@
 #include "stream.h"
 
 #define TOP	20
-#define MAX_KEYS	(1u << 19)
+#define MAX_KEYS	0x80000u
 
 #define check(cond, ...) do {					\
 	if (!(cond)) {						\
@@ -225,6 +225,12 @@ static unsigned int check_all(const struct exact *x, const struct dmp_monitor *m
 	return check_top(x, m);
 }
 
+static unsigned int set_index(const struct dmp_monitor *m,
+			      const struct dmp_exit_key *key)
+{
+	return dmp_monitor_set_of(m, key->rip, dmp_exit_meta(key)) - m->set;
+}
+
 /* What the replacement rule promises whatever the hash. */
 static void check_set_sums(const struct exact *x, const struct dmp_monitor *m)
 {
@@ -239,16 +245,14 @@ static void check_set_sums(const struct exact *x, const struct dmp_monitor *m)
 		if (!x->hits[i])
 			continue;
 		stream_key(i, &key);
-		sum[dmp_monitor_set_of(m, key.rip, dmp_exit_meta(&key)) - m->set] +=
-			exact_weight(x, i);
+		sum[set_index(m, &key)] += exact_weight(x, i);
 	}
 	for (i = 0; i < MAX_KEYS; i++) {
 		stream_key(i, &key);
 		if (!x->hits[i] ||
 		    dmp_monitor_find(m, &key, &row, &bound) == DMP_READ_ROW)
 			continue;
-		check(bound <= 1 + sum[dmp_monitor_set_of(m, key.rip,
-			dmp_exit_meta(&key)) - m->set] / DMP_MONITOR_WAYS,
+		check(bound <= 1 + sum[set_index(m, &key)] / DMP_MONITOR_WAYS,
 		      "key %u: bound %llu is above its set's share", i, bound);
 	}
 	free(sum);
@@ -282,15 +286,14 @@ static void run_stream(const char *name, struct stream *s, u64 charges,
 	free(x);
 }
 
-static unsigned int run_new(const char *name, struct stream *s, u64 charges,
-			    unsigned int nsets)
+static void run_new(const char *name, struct stream *s, u64 charges,
+		    unsigned int nsets)
 {
 	u64 seed = stream_seed();
 	struct dmp_monitor *m = new_table(nsets, seed ^ 0x5eed);
 
 	run_stream(name, s, charges, m, seed);
 	free(m);
-	return 0;
 }
 
 static void test_uniform(void **state)
@@ -352,7 +355,7 @@ static void test_one_set(void **state)
 	(void)state;
 	for (i = 0; i < MAX_KEYS && used < s.n; i++) {
 		stream_key(i, &key);
-		if (dmp_monitor_set_of(m, key.rip, dmp_exit_meta(&key)) == m->set)
+		if (!set_index(m, &key))
 			table[used++] = i;
 	}
 	assert_int_equal(used, s.n);
@@ -372,9 +375,9 @@ static void test_seed_spreads(void **state)
 	(void)state;
 	for (i = 0; i < MAX_KEYS; i++) {
 		stream_key(i, &key);
-		if (dmp_monitor_set_of(a, key.rip, dmp_exit_meta(&key)) != a->set)
+		if (set_index(a, &key))
 			continue;
-		set = dmp_monitor_set_of(b, key.rip, dmp_exit_meta(&key)) - b->set;
+		set = set_index(b, &key);
 		used++;
 		if (++count[set] > most)
 			most = count[set];
