@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Beginning and end of a set of machine tables.
+ */
+#include "table.h"
+
+const char *dmp_broken_name(enum dmp_broken why)
+{
+	static const char * const name[DMP_BROKEN_REASONS] = {
+		[DMP_BROKEN_NOT]		= "none",
+		[DMP_BROKEN_NO_MEMORY]		= "no-memory",
+		[DMP_BROKEN_TOO_MANY_TABLES]	= "too-many-tables",
+		[DMP_BROKEN_TABLE_NOT_RAM]	= "table-not-in-ram",
+		[DMP_BROKEN_ALIAS]		= "writable-alias-not-found",
+		[DMP_BROKEN_UNTRACKED]		= "table-changed-unseen",
+		[DMP_BROKEN_COUNT]		= "count-mismatch",
+		[DMP_BROKEN_STUCK]		= "fault-without-cause",
+		[DMP_BROKEN_AUDIT]		= "audit",
+	};
+
+	return why < DMP_BROKEN_REASONS ? name[why] : "unknown";
+}
+
+void dmp_mmu_init(struct dmp_mmu *mmu)
+{
+	unsigned int s;
+	u64 i;
+
+	for (s = 0; s < mmu->slots; s++)
+		for (i = 0; i < mmu->slot[s].npages; i++)
+			mmu->slot[s].frames[i] = (struct dmp_frame){
+				.hfn = mmu->slot[s].frames[i].hfn,
+			};
+}
+
+static void free_pages(struct dmp_mmu *mmu, u64 hfn)
+{
+	mmu->ops->free_page(mmu->host, hfn);
+	mmu->pages--;
+}
+
+void dmp_mmu_destroy(struct dmp_mmu *mmu)
+{
+	struct dmp_table *table;
+	unsigned int i;
+	u32 id;
+
+	dmp_flush(mmu);
+	dmp_for_each_table(mmu, id, table)
+		free_pages(mmu, table->hfn);
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		if (mmu->root[i].copy_hfn)
+			free_pages(mmu, mmu->root[i].copy_hfn);
+	for (i = 0; i < mmu->chunks; i++)
+		free_pages(mmu, mmu->chunk_hfn[i]);
+	mmu->chunks = 0;
+	mmu->free_table = 0;
+	mmu->tables = 0;
+	mmu->roots = 0;
+	mmu->loaded = NULL;
+	__builtin_memset(mmu->root, 0, sizeof(mmu->root));
+	__builtin_memset(mmu->hash, 0, sizeof(mmu->hash));
+}

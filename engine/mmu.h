@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Machine tables: what the hardware walks in place of the guest's tables.
+ *
+ * The host (KVM's port, or a test) owns one struct dmp_mmu for each engaged
+ * VM. All calls that take it are made with its vCPUs outside of the guest and
+ * under one lock of the host's: the engine itself is single-threaded. None
+ * sleeps except through the host's own operations.
+ *
+ * Failure is always the same: something sets mmu->broken, with a reason, and
+ * from then on nothing that the engine says may be used. The host drops all
+ * machine tables and goes back to its own paging. The guest's memory is whole
+ * at any moment, so nothing has to be undone.
+ */
+#ifndef DMP_MMU_H
+#define DMP_MMU_H
+
+#include "paging.h"
+
+#define DMP_SLOTS_MAX	64	/* ranges of guest-physical memory */
+#define DMP_ROOTS_MAX	128	/* address spaces kept */
+#define DMP_HASH_SIZE	4096	/* buckets: machine table by hfn */
+
+/* Why the engine gave up. */
+enum dmp_broken {
+	DMP_BROKEN_NOT,
+	DMP_BROKEN_NO_MEMORY,		/* the host had no page */
+	DMP_BROKEN_TOO_MANY_TABLES,
+	DMP_BROKEN_TABLE_NOT_RAM,	/* a guest table outside of RAM */
+	DMP_BROKEN_ALIAS,		/* a writable mapping not found */
+	DMP_BROKEN_UNTRACKED,		/* a table changed behind our back */
+	DMP_BROKEN_COUNT,		/* a count does not add up */
+	DMP_BROKEN_STUCK,		/* a fault that should not be */
+	DMP_BROKEN_AUDIT,		/* see mmu->finding */
+	DMP_BROKEN_REASONS
+};
+
+const char *dmp_broken_name(enum dmp_broken why);
+
+/* What the engine asks of its host. */
+struct dmp_host_ops {
+	/* A zeroed page: its hfn, 0 when there is none. */
+	u64 (*alloc_page)(void *host);
+	void (*free_page)(void *host, u64 hfn);
+	/*
+	 * No vCPU may use a translation cached before this call, global ones
+	 * included. May be put off until the next entry to the guest.
+	 */
+	void (*flush_tlb)(void *host);
+};
+
+/*
+ * One frame of guest-physical memory. hfn is constant while engaged (the host
+ * has it pinned); the rest is kept by table.c.
+ */
+struct dmp_frame {
+	u64 hfn;		/* 0: no RAM behind this gfn */
+	u32 tables;		/* id of the first machine table of this gfn */
+	u32 writable;		/* machine leaves that map it writable */
+	u32 dmap_table;		/* where its first writable supervisor leaf is: */
+	u16 dmap_index;		/*   table id (0: unknown) and index */
+	u16 held : 12;		/* machine tables that need it read-only */
+	u16 aliased : 1;	/* promotion took more than the dmap leaf */
+};
+
+#define DMP_HELD_MAX	4095	/* struct dmp_frame.held */
+
+#define DMP_SLOT_RO	1u	/* guest writes are not for RAM */
+
+/* A run of guest frames; base_gfn in rising order, not overlapping. */
+struct dmp_slot {
+	u64 base_gfn;
+	u64 npages;
+	u32 flags;			/* DMP_SLOT_* */
+	struct dmp_frame *frames;	/* npages of them, the host's memory */
+};
+
+#define DMP_TABLE_ROOT	1u	/* top level; copy is valid when not held */
+#define DMP_TABLE_SPLIT	2u	/* part of a large guest leaf; no guest table */
+#define DMP_TABLE_HELD	4u	/* counted in its frame's held */
+
+/* One machine table. */
+struct dmp_table {
+	u64 *entries;		/* DMP_ENTRIES machine entries */
+	u64 *guest;		/* the guest's entries; NULL when SPLIT */
+	u64 hfn;		/* of entries */
+	u64 gfn;		/* of the guest's table; SPLIT: first gfn mapped */
+	u64 attr;		/* SPLIT: the large guest leaf */
+	u32 id;			/* 0: free */
+	u32 next;		/* next table of the same gfn; free: next free */
+	u32 hash_next;		/* next in its hash bucket */
+	u32 links;		/* machine entries that link it; ROOT: 1 */
+	u32 parent;		/* table that linked it last, and where */
+	u16 parent_index;
+	u8 level;
+	u8 flags;		/* DMP_TABLE_* */
+	u32 traps;		/* writes trapped since last verified */
+};
+
+/* An address space. */
+struct dmp_root {
+	u32 table;		/* 0: free slot */
+	u64 gfn;
+	u64 copy_hfn;		/* page with the guest entries the machine root */
+	u64 *copy;		/*   was made from; valid while not loaded */
+	u64 stamp;		/* when loaded last, for LRU */
+};
+
+struct dmp_mmu_stats {
+	u64 guest_faults, lazy_a, lazy_d, table_writes, no_ram, ro_writes;
+	u64 spurious;		/* machine tables allowed the access already */
+	u64 repaired;		/* a machine entry was weaker than it should be */
+	u64 promotions, demotions, alias_searches, splits;
+	u64 root_loads, root_builds, root_syncs, root_evictions, stale_found;
+	u64 entries_followed, flushes;
+};
+
+/* What the last audit found first. */
+struct dmp_finding {
+	const char *what;
+	u64 gfn;		/* of the table or frame concerned */
+	u64 guest, machine;	/* entries, where the finding is one */
+	u32 index;
+	u8 level;
+};
+
+#define DMP_CHUNK_SHIFT	5	/* tables a page of struct dmp_table */
+#define DMP_CHUNKS_MAX	8192
+
+struct dmp_mmu {
+	const struct dmp_host_ops *ops;
+	void *host;
+	char *va_base;		/* hfn h is at va_base + (h << PAGE_SHIFT) */
+	struct dmp_paging paging;
+
+	struct dmp_slot slot[DMP_SLOTS_MAX];
+	unsigned int slots;
+
+	u32 hash[DMP_HASH_SIZE];
+	/* Table id i is chunk[i >> CHUNK_SHIFT][i & (1 << CHUNK_SHIFT) - 1]. */
+	struct dmp_table *chunk[DMP_CHUNKS_MAX];
+	u64 chunk_hfn[DMP_CHUNKS_MAX];
+	u32 chunks;
+	u32 free_table;
+
+	struct dmp_root root[DMP_ROOTS_MAX];
+	struct dmp_root *loaded;	/* NULL before the first load */
+	u64 stamp;
+	bool trusted;			/* what is followed now is surely live */
+	u64 suspect;			/* gfn + 1 of a held frame that user
+					 * space is about to write; 0: none
+					 */
+
+	u32 tables, roots;
+	u64 pages;			/* host pages in use */
+	enum dmp_broken broken;
+	struct dmp_finding finding;
+	struct dmp_mmu_stats stats;
+};
+
+/*
+ * Start with no tables. @mmu is zeroed memory of the host's (it is some 130
+ * KiB); ops, host, va_base, paging and the slots are filled in already, with
+ * every frame's hfn, all else zero.
+ */
+void dmp_mmu_init(struct dmp_mmu *mmu);
+
+/* Give back every page. The TLB is flushed first. */
+void dmp_mmu_destroy(struct dmp_mmu *mmu);
+
+/*
+ * The guest loads CR3 with the table at @gfn: bring its machine root up to
+ * date (building it whole when it is new) and return its hfn; 0 when broken.
+ * Calling it with the loaded root costs a few instructions.
+ */
+u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn);
+
+/* What a fault turned out to be. */
+enum dmp_fault_kind {
+	DMP_FAULT_GUEST,	/* the guest's own: deliver with .error_code */
+	DMP_FAULT_RESOLVED,	/* hidden, and resolved: resume the guest */
+	DMP_FAULT_TABLE,	/* a write to a guest table: emulate */
+	DMP_FAULT_EMULATE,	/* MMIO, a hole or ROM: emulate */
+	DMP_FAULT_BROKEN,
+};
+
+struct dmp_fault {
+	u64 gva;		/* in */
+	u32 access;		/* in: DMP_ACCESS_* */
+	u32 error_code;		/* out, GUEST */
+	u64 gpa;		/* out, TABLE and EMULATE */
+};
+
+/*
+ * A page fault was taken on the loaded root. Walks the guest's tables, sets A
+ * and D in them as the hardware would when the access is allowed, and brings
+ * the machine tables along.
+ */
+enum dmp_fault_kind dmp_mmu_fault(struct dmp_mmu *mmu, struct dmp_fault *fault);
+
+/*
+ * The VMM writes guest-physical memory on the guest's behalf. begin() notes
+ * the entries that [gpa, gpa + bytes) touches before the write, end() follows
+ * them after it. begin() returns false when no table lies there; then end()
+ * need not be called. At most DMP_WRITE_MAX bytes, within one page.
+ */
+#define DMP_WRITE_MAX	64
+struct dmp_write {
+	u64 gfn;
+	unsigned int first, count;	/* entries */
+	u64 old[DMP_WRITE_MAX / 8 + 1];
+};
+bool dmp_mmu_write_begin(struct dmp_mmu *mmu, u64 gpa, unsigned int bytes,
+			 struct dmp_write *write);
+void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write);
+
+/*
+ * Whether @gfn is a live table. Drops machine tables that only address spaces
+ * which are not loaded still seemed to link; so after false, a write there
+ * needs no emulation.
+ */
+bool dmp_mmu_is_live_table(struct dmp_mmu *mmu, u64 gfn);
+
+/*
+ * Check everything against everything. Returns true when all invariants hold;
+ * else mmu->finding says what does not, and mmu is broken.
+ */
+bool dmp_mmu_audit(struct dmp_mmu *mmu);
+
+#endif /* DMP_MMU_H */

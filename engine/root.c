@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Address spaces: which guest tables are tops, and which tables are live.
+ *
+ * Only the loaded root is held read-only. A guest frees roots without
+ * clearing them, so a root that is not loaded is compared with the copy its
+ * machine root was made from: entries that differ are dropped whenever
+ * somebody needs to know, and made anew when the root is loaded again.
+ */
+#include "table.h"
+
+struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		if (mmu->root[i].table == table->id)
+			return &mmu->root[i];
+	return NULL;
+}
+
+static struct dmp_table *root_table(const struct dmp_mmu *mmu,
+				    const struct dmp_root *root)
+{
+	return dmp_table_of(mmu, root->table);
+}
+
+/*
+ * Drop what a root that is not loaded linked and links no longer. Never reads
+ * the new entries as entries: the page may be anything by now.
+ */
+static void drop_changed(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_table *table = root_table(mmu, root);
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+		if (DMP_READ_ONCE(table->guest[i]) == root->copy[i])
+			continue;
+		if (table->entries[i])
+			dmp_table_follow(mmu, table, i, root->copy[i], 0);
+		root->copy[i] = 0;
+	}
+}
+
+static void drop_changed_all(struct dmp_mmu *mmu)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		if (mmu->root[i].table && &mmu->root[i] != mmu->loaded)
+			drop_changed(mmu, &mmu->root[i]);
+}
+
+static void unload(struct dmp_mmu *mmu)
+{
+	struct dmp_root *root = mmu->loaded;
+
+	if (!root)
+		return;
+	__builtin_memcpy(root->copy, root_table(mmu, root)->guest,
+			 DMP_PAGE_SIZE);
+	mmu->loaded = NULL;
+	dmp_table_release(mmu, root_table(mmu, root));
+}
+
+static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	dmp_table_put(mmu, root_table(mmu, root));
+	mmu->ops->free_page(mmu->host, root->copy_hfn);
+	*root = (struct dmp_root){ 0 };
+	mmu->roots--;
+	mmu->pages--;
+	mmu->stats.root_evictions++;
+}
+
+static struct dmp_root *root_find(struct dmp_mmu *mmu, u64 gfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		if (mmu->root[i].table && mmu->root[i].gfn == gfn)
+			return &mmu->root[i];
+	return NULL;
+}
+
+/* A free place, the least recently loaded root's if need be. */
+static struct dmp_root *root_place(struct dmp_mmu *mmu)
+{
+	struct dmp_root *oldest = NULL;
+	unsigned int i;
+
+	for (i = 0; i < DMP_ROOTS_MAX; i++) {
+		if (!mmu->root[i].table)
+			return &mmu->root[i];
+		if (!oldest || mmu->root[i].stamp < oldest->stamp)
+			oldest = &mmu->root[i];
+	}
+	evict(mmu, oldest);
+	return oldest;
+}
+
+static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root = root_place(mmu);
+	struct dmp_table *table;
+
+	if (mmu->broken)
+		return NULL;
+	root->copy_hfn = mmu->ops->alloc_page(mmu->host);
+	if (!root->copy_hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	mmu->pages++;
+	mmu->roots++;
+	root->copy = dmp_hfn_va(mmu, root->copy_hfn);
+	root->gfn = gfn;
+	mmu->stats.root_builds++;
+	table = dmp_table_get(mmu, gfn, mmu->paging.levels,
+			      DMP_TABLE_ROOT | DMP_TABLE_HELD);
+	if (!table)
+		return NULL;
+	root->table = table->id;
+	return root;
+}
+
+/* A known root comes back: protect it, then follow what has changed. */
+static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_table *table = root_table(mmu, root);
+	unsigned int i;
+	u64 guest;
+
+	dmp_table_hold(mmu, table);
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+		guest = DMP_READ_ONCE(table->guest[i]);
+		if (guest == root->copy[i])
+			continue;
+		mmu->stats.root_syncs++;
+		dmp_table_follow(mmu, table, i, root->copy[i], guest);
+	}
+}
+
+u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root = mmu->loaded;
+
+	if (mmu->broken)
+		return 0;
+	if (root && root->gfn == gfn)
+		return root_table(mmu, root)->hfn;
+
+	unload(mmu);
+	mmu->trusted = true;
+	root = root_find(mmu, gfn);
+	if (root)
+		root_return(mmu, root);
+	else
+		root = root_build(mmu, gfn);
+	mmu->trusted = false;
+	if (mmu->broken)
+		return 0;
+	root->stamp = ++mmu->stamp;
+	mmu->loaded = root;
+	mmu->stats.root_loads++;
+	dmp_mmu_settle(mmu);
+	return mmu->broken ? 0 : root_table(mmu, root)->hfn;
+}
+
+/*
+ * ---- Liveness ----
+ */
+
+enum life { DEAD, LIVE, LIVE_LOADED, UNKNOWN };
+
+static bool links(const struct dmp_mmu *mmu, const struct dmp_table *parent,
+		  unsigned int index, const struct dmp_table *table)
+{
+	u64 machine = parent->entries[index];
+
+	return machine & DMP_PTE_P && !dmp_is_trap(&mmu->paging, machine) &&
+	       dmp_pte_gfn(machine) == table->hfn;
+}
+
+/*
+ * Climb from @table to the root it hangs from. All that is between is held
+ * and followed; only a root that is not loaded may have changed unseen.
+ * UNKNOWN where several parents link a table and the loaded root is not
+ * plainly one of them.
+ */
+static enum life climb(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_table *parent;
+	struct dmp_root *root;
+	unsigned int index = 0;
+
+	while (!(table->flags & DMP_TABLE_ROOT)) {
+		index = table->parent_index;
+		if (mmu->loaded &&
+		    links(mmu, root_table(mmu, mmu->loaded), index, table))
+			return LIVE_LOADED;
+		parent = dmp_table_of(mmu, table->parent);
+		if (table->links != 1 || !parent->id ||
+		    !links(mmu, parent, index, table))
+			return UNKNOWN;
+		table = parent;
+	}
+	root = dmp_root_of(mmu, table);
+	if (root == mmu->loaded)
+		return LIVE_LOADED;
+	return DMP_READ_ONCE(table->guest[index]) == root->copy[index] ?
+	       LIVE : DEAD;
+}
+
+static enum life frame_life(struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+	enum life life, found = DEAD;
+	struct dmp_table *table;
+	u32 id;
+
+	for (id = frame ? frame->tables : 0; id; id = table->next) {
+		table = dmp_table_of(mmu, id);
+		if (!(table->flags & DMP_TABLE_HELD))
+			continue;
+		life = table->flags & DMP_TABLE_ROOT ? LIVE_LOADED :
+						       climb(mmu, table);
+		if (life == LIVE_LOADED)
+			return life;
+		if (found == DEAD || life == UNKNOWN)
+			found = life;
+	}
+	return found;
+}
+
+static bool is_held(const struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+
+	return frame && frame->held;
+}
+
+/* The life of @gfn once no table is kept that nothing links. */
+static enum life settle_life(struct dmp_mmu *mmu, u64 gfn)
+{
+	enum life life;
+
+	if (!is_held(mmu, gfn))
+		return DEAD;
+	life = frame_life(mmu, gfn);
+	if (life == LIVE || life == LIVE_LOADED)
+		return life;
+	drop_changed_all(mmu);
+	if (is_held(mmu, gfn))
+		return LIVE;
+	mmu->stats.stale_found++;
+	return DEAD;
+}
+
+bool dmp_mmu_is_live_table(struct dmp_mmu *mmu, u64 gfn)
+{
+	return settle_life(mmu, gfn) != DEAD;
+}
+
+bool dmp_mmu_is_loaded_table(struct dmp_mmu *mmu, u64 gfn)
+{
+	return frame_life(mmu, gfn) == LIVE_LOADED;
+}
+
+void dmp_mmu_settle(struct dmp_mmu *mmu)
+{
+	u64 suspect = mmu->suspect;
+
+	mmu->suspect = 0;
+	if (suspect && !mmu->broken)
+		settle_life(mmu, suspect - 1);
+}

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Machine tables: allocation, lookup, promotion of frames to tables, and
+ * following what the guest writes.
+ */
+#include "table.h"
+
+_Static_assert(sizeof(struct dmp_table) << DMP_CHUNK_SHIFT <= DMP_PAGE_SIZE,
+	       "a chunk of tables is one page");
+_Static_assert(sizeof(struct dmp_frame) == 24,
+	       "frames are counted against 1 % of guest memory");
+
+const struct dmp_slot *dmp_slot_find(const struct dmp_mmu *mmu, u64 gfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < mmu->slots; i++)
+		if (gfn - mmu->slot[i].base_gfn < mmu->slot[i].npages)
+			return &mmu->slot[i];
+	return NULL;
+}
+
+struct dmp_frame *dmp_frame_find(const struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_slot *slot = dmp_slot_find(mmu, gfn);
+	struct dmp_frame *frame;
+
+	if (!slot)
+		return NULL;
+	frame = &slot->frames[gfn - slot->base_gfn];
+	return frame->hfn ? frame : NULL;
+}
+
+/*
+ * ---- Table records ----
+ */
+
+static u32 hash_hfn(u64 hfn)
+{
+	return (u32)(hfn * 0x9e3779b97f4a7c15ull >> 40) & (DMP_HASH_SIZE - 1);
+}
+
+static bool add_chunk(struct dmp_mmu *mmu)
+{
+	u32 c = mmu->chunks, i, id;
+
+	if (c == DMP_CHUNKS_MAX) {
+		dmp_break(mmu, DMP_BROKEN_TOO_MANY_TABLES);
+		return false;
+	}
+	mmu->chunk_hfn[c] = mmu->ops->alloc_page(mmu->host);
+	if (!mmu->chunk_hfn[c]) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return false;
+	}
+	mmu->chunk[c] = dmp_hfn_va(mmu, mmu->chunk_hfn[c]);
+	mmu->chunks++;
+	mmu->pages++;
+	for (i = 1u << DMP_CHUNK_SHIFT; i-- > 0;) {
+		id = (c << DMP_CHUNK_SHIFT) + i;
+		if (!id)	/* 0 means none */
+			continue;
+		dmp_table_of(mmu, id)->next = mmu->free_table;
+		mmu->free_table = id;
+	}
+	return true;
+}
+
+/* A table record with its page, in the hash, without links. */
+static struct dmp_table *table_alloc(struct dmp_mmu *mmu, unsigned int level,
+				     u32 flags)
+{
+	struct dmp_table *table;
+	u64 hfn;
+	u32 id;
+
+	if (!mmu->free_table && !add_chunk(mmu))
+		return NULL;
+	hfn = mmu->ops->alloc_page(mmu->host);
+	if (!hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	id = mmu->free_table;
+	table = dmp_table_of(mmu, id);
+	mmu->free_table = table->next;
+	*table = (struct dmp_table){
+		.entries = dmp_hfn_va(mmu, hfn),
+		.hfn = hfn,
+		.id = id,
+		.level = level,
+		.flags = flags,
+		.hash_next = mmu->hash[hash_hfn(hfn)],
+	};
+	mmu->hash[hash_hfn(hfn)] = id;
+	mmu->tables++;
+	mmu->pages++;
+	return table;
+}
+
+static void table_free(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	u32 *at = &mmu->hash[hash_hfn(table->hfn)];
+	u32 id = table->id;
+
+	while (*at != id)
+		at = &dmp_table_of(mmu, *at)->hash_next;
+	*at = table->hash_next;
+
+	/* A vCPU may still hold the page in a paging-structure cache. */
+	dmp_flush(mmu);
+	mmu->ops->free_page(mmu->host, table->hfn);
+	mmu->pages--;
+	mmu->tables--;
+	table->id = 0;
+	table->next = mmu->free_table;
+	mmu->free_table = id;
+}
+
+struct dmp_table *dmp_table_by_hfn(const struct dmp_mmu *mmu, u64 hfn)
+{
+	u32 id = mmu->hash[hash_hfn(hfn)];
+
+	while (id && dmp_table_of(mmu, id)->hfn != hfn)
+		id = dmp_table_of(mmu, id)->hash_next;
+	return id ? dmp_table_of(mmu, id) : NULL;
+}
+
+struct dmp_table *dmp_table_find(const struct dmp_mmu *mmu, u64 gfn,
+				 unsigned int level)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+	u32 id = frame ? frame->tables : 0;
+
+	while (id && dmp_table_of(mmu, id)->level != level)
+		id = dmp_table_of(mmu, id)->next;
+	return id ? dmp_table_of(mmu, id) : NULL;
+}
+
+static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
+
+	table->next = frame->tables;
+	frame->tables = table->id;
+}
+
+static void frame_del_table(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	u32 *at = &dmp_frame_find(mmu, table->gfn)->tables;
+
+	while (*at != table->id)
+		at = &dmp_table_of(mmu, *at)->next;
+	*at = table->next;
+}
+
+/*
+ * ---- Leaves ----
+ */
+
+/* The guest entry that stands for @index of @table. */
+static u64 guest_entry(const struct dmp_table *table, unsigned int index)
+{
+	return table->guest ? DMP_READ_ONCE(table->guest[index]) : table->attr;
+}
+
+/* The gfn that entry @index maps when the guest's entry is @guest. */
+static u64 leaf_gfn(const struct dmp_table *table, unsigned int index, u64 guest)
+{
+	return table->guest ? dmp_pte_gfn(guest) :
+			      table->gfn + index * dmp_level_pages(table->level);
+}
+
+u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		   unsigned int index, u64 guest, struct dmp_frame **frame)
+{
+	const struct dmp_slot *slot;
+	enum dmp_backing backing;
+	u64 gfn, machine;
+
+	*frame = NULL;
+	if (!(guest & DMP_PTE_P))
+		return 0;
+	if (dmp_pte_has_rsvd(&mmu->paging, guest,
+			     table->guest ? table->level : 2))
+		return dmp_make_trap(&mmu->paging, DMP_TRAP_RSVD);
+	gfn = leaf_gfn(table, index, guest);
+	slot = dmp_slot_find(mmu, gfn);
+	if (!slot || !slot->frames[gfn - slot->base_gfn].hfn)
+		return dmp_make_trap(&mmu->paging, DMP_TRAP_NO_RAM);
+	*frame = &slot->frames[gfn - slot->base_gfn];
+	backing = slot->flags & DMP_SLOT_RO || (*frame)->held ?
+		  DMP_BACKING_RO : DMP_BACKING_RW;
+	machine = dmp_translate_leaf(&mmu->paging, guest, backing, (*frame)->hfn);
+	if (dmp_is_trap(&mmu->paging, machine))
+		*frame = NULL;
+	return machine;
+}
+
+/* The choke point: every machine entry changes here and nowhere else. */
+static void entry_set(struct dmp_table *table, unsigned int index, u64 machine)
+{
+	DMP_WRITE_ONCE(table->entries[index], machine);
+}
+
+static bool maps_writable(const struct dmp_mmu *mmu, u64 machine)
+{
+	return machine & DMP_PTE_P && machine & DMP_PTE_RW &&
+	       !dmp_is_trap(&mmu->paging, machine);
+}
+
+/*
+ * A level-1 entry changes from mapping @old_frame to mapping @frame. When it
+ * does not map @old_frame, the guest's table was changed unseen.
+ */
+static void leaf_set(struct dmp_mmu *mmu, struct dmp_table *table,
+		     unsigned int index, u64 machine,
+		     struct dmp_frame *old_frame, struct dmp_frame *frame)
+{
+	u64 was = table->entries[index];
+
+	if (was & DMP_PTE_P && !dmp_is_trap(&mmu->paging, was) &&
+	    (!old_frame || old_frame->hfn != dmp_pte_gfn(was))) {
+		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
+		return;
+	}
+	if (maps_writable(mmu, was))
+		old_frame->writable--;
+	if (maps_writable(mmu, machine))
+		frame->writable++;
+	entry_set(table, index, machine);
+}
+
+/* Translate a level-1 entry again; the guest's entry has not changed. */
+static void leaf_refresh(struct dmp_mmu *mmu, struct dmp_table *table,
+			 unsigned int index)
+{
+	struct dmp_frame *frame;
+	u64 guest = guest_entry(table, index);
+	u64 machine = dmp_table_leaf(mmu, table, index, guest, &frame);
+
+	leaf_set(mmu, table, index, machine,
+		 dmp_frame_find(mmu, leaf_gfn(table, index, guest)), frame);
+}
+
+/* Refresh every leaf that maps @frame, wherever it is. */
+static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
+{
+	struct dmp_table *table;
+	unsigned int index;
+	u64 machine;
+	u32 id;
+
+	mmu->stats.alias_searches++;
+	dmp_for_each_table(mmu, id, table) {
+		if (table->level != 1)
+			continue;
+		for (index = 0; index < DMP_ENTRIES; index++) {
+			machine = table->entries[index];
+			if (machine & DMP_PTE_P &&
+			    dmp_pte_gfn(machine) == frame->hfn &&
+			    !dmp_is_trap(&mmu->paging, machine))
+				leaf_refresh(mmu, table, index);
+		}
+	}
+}
+
+static bool is_dmap(const struct dmp_frame *frame,
+		    const struct dmp_table *table, unsigned int index)
+{
+	return frame->dmap_table == table->id && frame->dmap_index == index;
+}
+
+/*
+ * Note a leaf that is or would be writable. The first supervisor one is taken
+ * for the frame's direct mapping; one of the same index replaces it, since
+ * that is what a split or joined large page looks like while both are there.
+ * Any other one that is read-only because the frame is held has to be found
+ * again when it no longer is; and when it is user space that is about to
+ * write there, the frame may not be a table any more.
+ */
+static void note_mapping(struct dmp_mmu *mmu, struct dmp_table *table,
+			 unsigned int index, u64 guest, struct dmp_frame *frame)
+{
+	if (!(guest & DMP_PTE_RW))
+		return;
+	if (!(guest & DMP_PTE_US) &&
+	    (!frame->dmap_table || frame->dmap_index == index)) {
+		frame->dmap_table = table->id;
+		frame->dmap_index = index;
+	} else if (frame->held && !is_dmap(frame, table, index)) {
+		frame->aliased = 1;
+		if (guest & DMP_PTE_US)
+			mmu->suspect = leaf_gfn(table, index, guest) + 1;
+	}
+}
+
+static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
+			unsigned int index, u64 old, u64 new)
+{
+	struct dmp_frame *old_frame = NULL, *frame;
+	u64 machine;
+
+	if (old & DMP_PTE_P) {
+		old_frame = dmp_frame_find(mmu, leaf_gfn(table, index, old));
+		if (old_frame && is_dmap(old_frame, table, index))
+			old_frame->dmap_table = 0;
+	}
+	machine = dmp_table_leaf(mmu, table, index, new, &frame);
+	if (frame)
+		note_mapping(mmu, table, index, new, frame);
+	leaf_set(mmu, table, index, machine, old_frame, frame);
+}
+
+/*
+ * ---- Links ----
+ */
+
+/* A machine table for the large guest leaf @guest at @index of @parent. */
+static struct dmp_table *split_make(struct dmp_mmu *mmu,
+				    struct dmp_table *parent,
+				    unsigned int index, u64 guest)
+{
+	struct dmp_table *table;
+	unsigned int i;
+
+	table = table_alloc(mmu, parent->level - 1, DMP_TABLE_SPLIT);
+	if (!table)
+		return NULL;
+	table->gfn = leaf_gfn(parent, index, guest) &
+		     ~(dmp_level_pages(parent->level) - 1);
+	table->attr = guest;
+	table->links = 1;
+	mmu->stats.splits++;
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
+		dmp_table_follow(mmu, table, i, 0, guest);
+	return table;
+}
+
+static void table_destroy(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_root *root = table->flags & DMP_TABLE_ROOT &&
+				!(table->flags & DMP_TABLE_HELD) ?
+				dmp_root_of(mmu, table) : NULL;
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
+		if (table->entries[i])
+			dmp_table_follow(mmu, table, i, root ? root->copy[i] :
+					 guest_entry(table, i), 0);
+	if (mmu->broken)
+		return;
+	if (table->flags & DMP_TABLE_HELD)
+		dmp_table_release(mmu, table);
+	if (table->guest) {
+		frame_del_table(mmu, table);
+		mmu->stats.demotions++;
+	}
+	table_free(mmu, table);
+}
+
+void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	if (!table->links) {
+		dmp_break(mmu, DMP_BROKEN_COUNT);
+		return;
+	}
+	if (--table->links == 0)
+		table_destroy(mmu, table);
+}
+
+/* The machine entry that links what the guest's entry @new points to. */
+static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
+		    unsigned int index, u64 new)
+{
+	struct dmp_table *child;
+
+	if (!(new & DMP_PTE_P))
+		return 0;
+	if (dmp_pte_has_rsvd(&mmu->paging, new,
+			     table->guest ? table->level : 3))
+		return dmp_make_trap(&mmu->paging, DMP_TRAP_RSVD);
+	if (!(new & DMP_PTE_A))
+		return dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
+	if (!table->guest || dmp_pte_is_leaf(new, table->level))
+		child = split_make(mmu, table, index, new);
+	else
+		child = dmp_table_get(mmu, dmp_pte_gfn(new), table->level - 1,
+				      DMP_TABLE_HELD);
+	if (!child)
+		return 0;
+	child->parent = table->id;
+	child->parent_index = index;
+	return dmp_translate_link(new, child->hfn);
+}
+
+static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
+			unsigned int index, u64 new)
+{
+	u64 was = table->entries[index];
+	u64 machine = link_get(mmu, table, index, new);
+	struct dmp_table *child;
+
+	if (mmu->broken)
+		return;
+	/* Linked before unlinked: what both link is not made anew. */
+	entry_set(table, index, machine);
+	if (!(was & DMP_PTE_P) || dmp_is_trap(&mmu->paging, was))
+		return;
+	child = dmp_table_by_hfn(mmu, dmp_pte_gfn(was));
+	if (child)
+		dmp_table_put(mmu, child);
+	else
+		dmp_break(mmu, DMP_BROKEN_COUNT);
+}
+
+/*
+ * Set the A and D that supervisor entries have set at once. Only in tables
+ * that the loaded root reaches: others may be memory that the guest has
+ * freed and uses for data by now, where no bit may be touched.
+ */
+static u64 set_supervisor_ad(struct dmp_mmu *mmu, struct dmp_table *table,
+			     unsigned int index, u64 guest)
+{
+	u64 want;
+
+	if (!mmu->trusted || !table->guest || !(guest & DMP_PTE_P) ||
+	    dmp_pte_has_rsvd(&mmu->paging, guest, table->level))
+		return guest;
+	want = dmp_pte_wants_ad(guest, dmp_pte_is_leaf(guest, table->level));
+	if (!want)
+		return guest;
+	if (!__atomic_compare_exchange_n(&table->guest[index], &guest,
+					 guest | want, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
+	return guest | want;
+}
+
+void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
+		      unsigned int index, u64 old, u64 new)
+{
+	mmu->stats.entries_followed++;
+	new = set_supervisor_ad(mmu, table, index, new);
+	if (mmu->broken)
+		return;
+	if (table->level == 1)
+		follow_leaf(mmu, table, index, old, new);
+	else
+		follow_link(mmu, table, index, new);
+}
+
+/*
+ * Lower levels first: following at a higher level may take tables away, and
+ * what it takes must match the guest's memory, which has changed already.
+ */
+void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int index,
+		      u64 old, u64 new)
+{
+	struct dmp_table *table;
+	unsigned int level;
+
+	for (level = 1; level <= mmu->paging.levels && !mmu->broken; level++) {
+		table = dmp_table_find(mmu, gfn, level);
+		if (table && table->flags & DMP_TABLE_HELD)
+			dmp_table_follow(mmu, table, index, old, new);
+	}
+}
+
+/*
+ * ---- Promotion ----
+ *
+ * In this order: take away every writable mapping of the frame, flush the
+ * TLBs, then read the new table, then (the caller) publish the entry that
+ * links it. Otherwise a write could land between the reading and the
+ * protecting, and the machine table would miss it for good.
+ */
+
+static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
+{
+	if (frame->writable && frame->dmap_table)
+		leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
+			     frame->dmap_index);
+	if (frame->writable) {
+		frame->aliased = 1;
+		refresh_aliases(mmu, frame);
+	}
+	if (frame->writable)
+		dmp_break(mmu, DMP_BROKEN_ALIAS);
+	dmp_flush(mmu);
+}
+
+/* No flush: mappings only become stronger. */
+static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
+{
+	if (frame->aliased) {
+		frame->aliased = 0;
+		refresh_aliases(mmu, frame);
+	} else if (frame->dmap_table) {
+		leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
+			     frame->dmap_index);
+	}
+}
+
+void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
+
+	if (frame->held == DMP_HELD_MAX) {
+		dmp_break(mmu, DMP_BROKEN_COUNT);
+		return;
+	}
+	table->flags |= DMP_TABLE_HELD;
+	if (frame->held++ == 0)
+		protect_frame(mmu, frame);
+}
+
+void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
+
+	table->flags &= ~DMP_TABLE_HELD;
+	if (--frame->held == 0)
+		unprotect_frame(mmu, frame);
+}
+
+static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
+				 unsigned int level, u32 flags)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+	struct dmp_table *table;
+	unsigned int i;
+	u64 guest;
+
+	if (!frame) {
+		dmp_break(mmu, DMP_BROKEN_TABLE_NOT_RAM);
+		return NULL;
+	}
+	table = table_alloc(mmu, level, flags & DMP_TABLE_ROOT);
+	if (!table)
+		return NULL;
+	table->gfn = gfn;
+	table->guest = dmp_hfn_va(mmu, frame->hfn);
+	frame_add_table(mmu, table);
+	mmu->stats.promotions++;
+	if (flags & DMP_TABLE_HELD)
+		dmp_table_hold(mmu, table);
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+		guest = DMP_READ_ONCE(table->guest[i]);
+		if (guest)
+			dmp_table_follow(mmu, table, i, 0, guest);
+	}
+	return table;
+}
+
+struct dmp_table *dmp_table_get(struct dmp_mmu *mmu, u64 gfn,
+				unsigned int level, u32 flags)
+{
+	struct dmp_table *table = dmp_table_find(mmu, gfn, level);
+
+	if (!table)
+		table = promote(mmu, gfn, level, flags);
+	if (!table || mmu->broken)
+		return NULL;
+	table->links++;
+	return table;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Machine tables, inside the engine: finding, making, linking, following.
+ */
+#ifndef DMP_TABLE_H
+#define DMP_TABLE_H
+
+#include "mmu.h"
+
+#define DMP_READ_ONCE(x)	(*(const volatile __typeof__(x) *)&(x))
+#define DMP_WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+
+/* The first reason counts. */
+static inline void dmp_break(struct dmp_mmu *mmu, enum dmp_broken why)
+{
+	if (!mmu->broken)
+		mmu->broken = why;
+}
+
+static inline void *dmp_hfn_va(const struct dmp_mmu *mmu, u64 hfn)
+{
+	return mmu->va_base + (hfn << DMP_PAGE_SHIFT);
+}
+
+static inline struct dmp_table *dmp_table_of(const struct dmp_mmu *mmu, u32 id)
+{
+	return &mmu->chunk[id >> DMP_CHUNK_SHIFT][id & ((1u << DMP_CHUNK_SHIFT) - 1)];
+}
+
+/* The slot of @gfn; NULL when no memory is there. */
+const struct dmp_slot *dmp_slot_find(const struct dmp_mmu *mmu, u64 gfn);
+
+/* The frame record of @gfn; NULL when no RAM is there. */
+struct dmp_frame *dmp_frame_find(const struct dmp_mmu *mmu, u64 gfn);
+
+/* The machine table of @gfn at @level; NULL when there is none. */
+struct dmp_table *dmp_table_find(const struct dmp_mmu *mmu, u64 gfn,
+				 unsigned int level);
+
+/* The machine table that @hfn is; NULL when none is. */
+struct dmp_table *dmp_table_by_hfn(const struct dmp_mmu *mmu, u64 hfn);
+
+/*
+ * The machine table of the guest table @gfn at @level, made from it when it
+ * is new, with one link more. NULL when broken.
+ */
+struct dmp_table *dmp_table_get(struct dmp_mmu *mmu, u64 gfn,
+				unsigned int level, u32 flags);
+
+/* One link less; with the last, it and what only it links are given back. */
+void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table);
+
+/*
+ * The guest's entry @index of @table has changed from @old to @new: make the
+ * machine entry follow. The one place where machine entries change for a
+ * change of the guest's.
+ */
+void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
+		      unsigned int index, u64 old, u64 new);
+
+/* As follow(), for each held machine table of the guest table @gfn. */
+void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int index,
+		      u64 old, u64 new);
+
+/* Make @table's frame read-only everywhere, or no longer. */
+void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table);
+void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table);
+
+/*
+ * What one entry should be. The entry is index @index of @table; @guest is
+ * the guest's entry (for a SPLIT table that of the large leaf). Only for
+ * entries that are not links. *@frame: what a leaf maps, else NULL.
+ */
+u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		   unsigned int index, u64 guest, struct dmp_frame **frame);
+
+/* A TLB flush is owed before the next entry to the guest. */
+static inline void dmp_flush(struct dmp_mmu *mmu)
+{
+	mmu->stats.flushes++;
+	mmu->ops->flush_tlb(mmu->host);
+}
+
+/* Whether the loaded root surely reaches the table @gfn. */
+bool dmp_mmu_is_loaded_table(struct dmp_mmu *mmu, u64 gfn);
+
+/*
+ * At the end of each call from outside: a held frame that user space is about
+ * to write is demoted if it is no live table. Not earlier, since this drops
+ * tables.
+ */
+void dmp_mmu_settle(struct dmp_mmu *mmu);
+
+/* The root that @table is the top of. */
+struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table);
+
+/* Calls f(ctx, table) for every table in use. */
+#define dmp_for_each_table(mmu, id, table)				\
+	for ((id) = 1; (id) < (mmu)->chunks << DMP_CHUNK_SHIFT; (id)++)	\
+		if (((table) = dmp_table_of(mmu, id))->id)
+
+#endif /* DMP_TABLE_H */
