@@ -118,7 +118,7 @@ static int measure_all(struct bench_run *run, const struct options *o, FILE *jso
 	int ret = 0;
 
 	/* On a bare machine nothing exits, and the figures are zeros. */
-	r.has_exits = !strcmp(o->mode, "native") || measure_has_marks();
+	r.nr_exits = strcmp(o->mode, "native") ? measure_nr_marks() : MARK_NR;
 	for (; r.nr_rows < o->nr_ops && !ret; r.nr_rows += !ret) {
 		const struct bench_op *op = o->op[r.nr_rows];
 
@@ -205,7 +205,7 @@ int main(int argc, char **argv)
 	if (open_json(&o, &json))
 		return 1;
 	measure_calibrate();
-	if (!strcmp(o.mode, "native") && measure_has_marks()) {
+	if (!strcmp(o.mode, "native") && measure_nr_marks()) {
 		fprintf(stderr, "dmp-bench: --mode native, but a hypervisor answers the marks\n");
 		return 1;
 	}

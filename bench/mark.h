@@ -9,6 +9,7 @@
  *   0		all exits	page-fault exits	external-interrupt exits
  *   1		CPUID exits	control-register exits	INVLPG exits
  *
+ * Subleaf 1 is answered while the VM's exits are monitored (kvm.dmp=monitor).
  * Counts are of the whole VM since it was made, modulo 2^32, and include the
  * exit of the very CPUID that reads them. Page-fault exits are #PF exits
  * under shadow paging, nested page faults under nested paging. Two marks with
@@ -22,7 +23,6 @@
 #ifndef BENCH_MARK_H
 #define BENCH_MARK_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define MARK_LEAF	0x40444d50u
@@ -32,7 +32,8 @@ enum mark_count {
 	MARK_EXITS,
 	MARK_PF,
 	MARK_INTR,
-	MARK_CPUID,
+	MARK_BASIC,		/* so many come with subleaf 0 */
+	MARK_CPUID = MARK_BASIC,
 	MARK_CR,
 	MARK_INVLPG,
 	MARK_NR
@@ -54,11 +55,22 @@ static inline uint32_t mark_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[
 	return eax;
 }
 
-/* False when nobody answers marks here; then *m is not to be used. */
-static inline bool mark_read(struct mark *m)
+/*
+ * Returns how many of the counts are known, from the first: MARK_NR, MARK_BASIC
+ * where only subleaf 0 is answered (KVM counts by reason only while it
+ * monitors), or 0 where nobody answers. The others are 0.
+ */
+static inline unsigned int mark_read(struct mark *m)
 {
-	return mark_cpuid(MARK_LEAF, 0, &m->count[MARK_EXITS]) == MARK_MAGIC &&
-	       mark_cpuid(MARK_LEAF, 1, &m->count[MARK_CPUID]) == MARK_MAGIC;
+	*m = (struct mark){ 0 };
+	if (mark_cpuid(MARK_LEAF, 0, &m->count[MARK_EXITS]) != MARK_MAGIC)
+		return 0;
+	if (mark_cpuid(MARK_LEAF, 1, &m->count[MARK_CPUID]) == MARK_MAGIC)
+		return MARK_NR;
+	m->count[MARK_CPUID] = 0;
+	m->count[MARK_CR] = 0;
+	m->count[MARK_INVLPG] = 0;
+	return MARK_BASIC;
 }
 
 /*

@@ -6,13 +6,13 @@
 #define CALIBRATE_PAIRS	32
 
 /* Set by measure_calibrate(), only read afterwards. */
-static bool has_marks;
+static unsigned int nr_marks;
 static uint64_t empty_tsc;
 static uint32_t empty_exits[MARK_NR];
 
-bool measure_has_marks(void)
+unsigned int measure_nr_marks(void)
 {
-	return has_marks;
+	return nr_marks;
 }
 
 /*
@@ -23,7 +23,7 @@ bool measure_has_marks(void)
 void measure_begin(struct measure *m)
 {
 	memset(m, 0, sizeof(*m));
-	if (has_marks)
+	if (nr_marks)
 		mark_read(&m->mark);
 	m->tsc = mark_tsc();
 }
@@ -35,11 +35,11 @@ bool measure_end(struct measure *m)
 	int i;
 
 	m->insns = ticks > empty_tsc ? ticks - empty_tsc : 0;
-	if (!has_marks)
+	if (!nr_marks)
 		return true;
-	if (!mark_read(&now))
+	if (mark_read(&now) != nr_marks)
 		return false;
-	for (i = 0; i < MARK_NR; i++)	/* modulo 2^32, as the counts are */
+	for (i = 0; i < (int)nr_marks; i++)	/* modulo 2^32, as the counts are */
 		m->exits[i] = now.count[i] - m->mark.count[i] - empty_exits[i];
 	return true;
 }
@@ -53,7 +53,7 @@ void measure_calibrate(void)
 	struct mark probe;
 	int i, pair;
 
-	has_marks = mark_read(&probe);
+	nr_marks = mark_read(&probe);
 	empty_tsc = 0;
 	memset(empty_exits, 0, sizeof(empty_exits));
 	memset(least, 0xff, sizeof(least));

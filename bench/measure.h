@@ -3,6 +3,8 @@
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
+#include <stdbool.h>
+
 #include "mark.h"
 
 struct measure {
@@ -14,10 +16,11 @@ struct measure {
 
 /* Finds out whether there are marks, and what an empty stretch costs. */
 void measure_calibrate(void);
-bool measure_has_marks(void);
+/* How many of the exit counts are known: 0, MARK_BASIC or MARK_NR. */
+unsigned int measure_nr_marks(void);
 
 void measure_begin(struct measure *m);
-/* False when marks that were there before have gone. */
+/* False when the marks that are answered are no longer the same. */
 bool measure_end(struct measure *m);
 
 #endif /* BENCH_MEASURE_H */

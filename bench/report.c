@@ -45,9 +45,9 @@ void report_table(FILE *f, const struct report *r)
 
 	fprintf(f, "machine %s, mode %s, per unit, median of %u round%s%s\n", r->machine, r->mode,
 		r->rounds, r->rounds == 1 ? "" : "s",
-		r->has_exits ? "" : "; no marks here, so exits are not known");
+		r->nr_exits ? "" : "; no marks here, so exits are not known");
 	fprintf(f, "%-8s %-10s %7s %11s %7s", "op", "unit", "n", "insns", "spread");
-	for (c = 0; c < MARK_NR && r->has_exits; c++)
+	for (c = 0; c < r->nr_exits; c++)
 		fprintf(f, " %9s", columns[c].head);
 	fputc('\n', f);
 	for (i = 0; i < r->nr_rows; i++) {
@@ -55,7 +55,7 @@ void report_table(FILE *f, const struct report *r)
 
 		fprintf(f, "%-8s %-10s %7lu %11.1f %7.4f", row->op->name, row->op->unit, row->n,
 			row->insns, row->spread);
-		for (c = 0; c < MARK_NR && r->has_exits; c++)
+		for (c = 0; c < r->nr_exits; c++)
 			fprintf(f, " %9.4f", row->exits[c]);
 		fputc('\n', f);
 	}
@@ -72,7 +72,7 @@ void report_json(FILE *f, const struct report *r)
 		fprintf(f, "{\"machine\":\"%s\",\"mode\":\"%s\",\"op\":\"%s\",\"unit\":\"%s\",",
 			r->machine, r->mode, row->op->name, row->op->unit);
 		fprintf(f, "\"n\":%lu,\"insns\":%.1f,", row->n, row->insns);
-		for (c = 0; c < MARK_NR && r->has_exits; c++)
+		for (c = 0; c < r->nr_exits; c++)
 			fprintf(f, "\"%s\":%.4f,", columns[c].json, row->exits[c]);
 		fprintf(f, "\"spread\":%.4f}\n", row->spread);
 	}

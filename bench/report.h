@@ -21,7 +21,7 @@ struct report_row {
 struct report {
 	const char *machine, *mode;	/* plain words, nothing to escape */
 	unsigned int rounds;
-	bool has_exits;			/* exits[] is known */
+	int nr_exits;			/* so many of exits[] are known */
 	const struct report_row *row;
 	size_t nr_rows;
 };

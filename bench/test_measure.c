@@ -11,23 +11,23 @@
 #undef mark_read
 
 static uint32_t vm[MARK_NR];
-static bool vm_answers = true;
+static unsigned int vm_answers = MARK_NR;
 
-static bool mark_read(struct mark *m)
+static unsigned int mark_read(struct mark *m)
 {
-	int i;
+	unsigned int i;
 
 	if (!vm_answers)
-		return false;
+		return 0;
 	for (i = 0; i < MARK_NR; i++) {
 		/* Each subleaf is a CPUID exit, counted before it answers. */
 		if (i == MARK_EXITS || i == MARK_CPUID) {
 			vm[MARK_EXITS]++;
 			vm[MARK_CPUID]++;
 		}
-		m->count[i] = vm[i];
+		m->count[i] = i < vm_answers ? vm[i] : 0;
 	}
-	return true;
+	return vm_answers;
 }
 
 #include "measure.c"
@@ -47,7 +47,7 @@ static void check_counts(uint32_t start)
 	for (i = 0; i < MARK_NR; i++)
 		vm[i] = start;
 	measure_calibrate();
-	CHECK(measure_has_marks());
+	CHECK(measure_nr_marks() == vm_answers);
 
 	measure_begin(&m);
 	CHECK(measure_end(&m));
@@ -59,7 +59,7 @@ static void check_counts(uint32_t start)
 		vm[i] += 1000 + i;
 	CHECK(measure_end(&m));
 	for (i = 0; i < MARK_NR; i++)
-		CHECK(m.exits[i] == 1000u + i);
+		CHECK(m.exits[i] == (i < (int)vm_answers ? 1000u + i : 0));
 }
 
 int main(void)
@@ -70,12 +70,21 @@ int main(void)
 	check_counts(UINT32_MAX - 10);	/* wraps while calibrating */
 	check_counts(UINT32_MAX - 200);	/* wraps while measuring */
 
+	vm_answers = MARK_BASIC;
+	check_counts(0);
+	check_counts(UINT32_MAX - 200);
+
 	measure_begin(&m);
-	vm_answers = false;
+	vm_answers = MARK_NR;
 	CHECK(!measure_end(&m));
 
 	measure_calibrate();
-	CHECK(!measure_has_marks());
+	measure_begin(&m);
+	vm_answers = 0;
+	CHECK(!measure_end(&m));
+
+	measure_calibrate();
+	CHECK(!measure_nr_marks());
 	measure_begin(&m);
 	CHECK(measure_end(&m));
 	CHECK(m.exits[MARK_EXITS] == 0);
