@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Checks of lab tests, for hooks (on the emulated host) and check scripts.
+
+checks_passed=0
+checks_failed=0
+
+# check WHAT COMMAND...
+check() {
+	local what=$1
+	shift
+	if "$@"; then
+		checks_passed=$((checks_passed + 1))
+		echo "PASS $what"
+	else
+		checks_failed=$((checks_failed + 1))
+		echo "FAIL $what"
+	fi
+}
+
+# same WHAT WANTED GOT
+same() { check "$1: $3${4:+ ($4)}$([ "$2" = "$3" ] || echo ", wanted $2")" [ "$2" = "$3" ]; }
+
+# The last line of every test; its status is the verdict.
+finish() {
+	echo "checks: $checks_passed passed, $checks_failed failed"
+	[ "$checks_failed" = 0 ] && [ "$checks_passed" -gt 0 ]
+}
+
+# On the emulated host: KVM's debugfs directory of its VM.
+vm_dir() { echo /sys/kernel/debug/kvm/*-*; }
+
+# field FILE KEY: the value of a line "KEY VALUE"
+field() { awk -v k="$2" '$1 == k { print $2 }' "$1"; }
