@@ -42,7 +42,7 @@ static char *read_mode(struct dmp_ctx *ctx, const struct vm *vm)
 
 static int show_mode(struct dmp_ctx *ctx, const struct vm *vm)
 {
-	struct json j = { .f = stdout };
+	struct json j = { .f = stdout, .flat = 2 };
 	char *mode = read_mode(ctx, vm);
 
 	if (!mode)

@@ -171,7 +171,7 @@ static int show_one(struct dmp_ctx *ctx, struct vm_list *vms, struct json *j)
 
 static int status(struct dmp_ctx *ctx)
 {
-	struct json json = { .f = stdout, .flat = 6 }, *j = ctx->json ? &json : NULL;
+	struct json json = { .f = stdout, .flat = 5 }, *j = ctx->json ? &json : NULL;
 	char mode[MODE_MAX] = "?";
 	struct vm_list vms;
 	int ret;

@@ -60,14 +60,15 @@ static bool is_svm_excp(enum dmp_isa isa, u32 code)
 void exit_name(char *buf, size_t size, enum dmp_isa isa, u32 code)
 {
 	const char *name = find_name(isa, code);
+	const char *basic = find_name(isa, code & 0xffff);
 
 	if (name)
 		snprintf(buf, size, "%s", name);
 	else if (is_svm_excp(isa, code))
 		snprintf(buf, size, "excp %u", code - SVM_EXIT_EXCP_BASE);
-	else if (isa == ISA_VMX && code & VMX_EXIT_REASONS_FAILED_VMENTRY &&
-		 (name = find_name(isa, code & 0xffff)))
-		snprintf(buf, size, "FAILED_VMENTRY %s", name);
+	else if (isa == ISA_VMX && basic &&
+		 code & VMX_EXIT_REASONS_FAILED_VMENTRY)
+		snprintf(buf, size, "FAILED_VMENTRY %s", basic);
 	else
 		snprintf(buf, size, "code 0x%x", code);
 }

@@ -74,7 +74,7 @@ void json_close(struct json *j, char bracket)
 {
 	bool any = j->more[--j->depth];
 
-	if (any)
+	if (any && j->depth + 1 < j->flat)
 		new_line(j);
 	putc(bracket, j->f);
 	if (!j->depth)

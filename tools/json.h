@@ -14,7 +14,7 @@
 
 struct json {
 	FILE *f;
-	int flat;		/* from this depth on, all in one line */
+	int flat;		/* members at this depth or more: in one line */
 	int depth;
 	bool more[JSON_DEPTH];	/* a member came before, by depth */
 };

@@ -12,7 +12,8 @@ void view_add_cols(struct table *t, const struct view *v, int width,
 
 	c->cpl = table_add_col(t, "CPL", true, 0, 0);
 	c->reason = table_add_col(t, "REASON", false, 12, 0);
-	c->addr = c->sym = -1;
+	c->addr = -1;
+	c->sym = -1;
 	if (!names || !narrow)
 		c->addr = table_add_col(t, "ADDRESS", false, 0, 0);
 	if (names)

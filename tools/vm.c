@@ -91,6 +91,14 @@ static bool is_dir(const char *path)
 	return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+static bool has_module(struct dmp_ctx *ctx, const char *name)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/module/%s", ctx->sysfs, name);
+	return is_dir(path);
+}
+
 static int check_module(struct dmp_ctx *ctx)
 {
 	char path[4096];
@@ -118,9 +126,12 @@ static int no_kvm_dir(struct dmp_ctx *ctx, const char *path, int error)
 			       path);
 	if (error != ENOENT && error != ENOTDIR)
 		return err_set(&ctx->err, "%s: %s", path, strerror(error));
+	if (!has_module(ctx, "kvm_amd") && !has_module(ctx, "kvm_intel"))
+		return err_set(&ctx->err,
+			       "kvm.ko is loaded alone: load kvm-amd.ko or kvm-intel.ko");
 	if (!statfs(ctx->debugfs, &fs) && fs.f_type == DEBUGFS_MAGIC)
 		return err_set(&ctx->err,
-			       "%s does not exist though debugfs is mounted and KVM loaded: is debugfs=off or the kernel locked down?",
+			       "%s does not exist though debugfs is mounted and KVM loaded: see dmesg",
 			       path);
 	return err_set(&ctx->err,
 		       "debugfs is not mounted on %s: mount -t debugfs none %s",

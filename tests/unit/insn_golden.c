@@ -595,8 +595,8 @@ const struct insn_golden insn_golden[] = {
 	/* The longest there can be. */
 	{ "66 66 66 66 66 66 66 66 48 c7 00 ff ff ff ff",
 	  "mov-store/8 ds:[rax] imm=-0x1 writes 66 rex=48 op@9 modrm@10 imm@11+4" },
-	{ "f0 65 67 48 81 84 c8 00 01 00 00 00 00 00 01",
-	  "add/8 gs:[rax+rcx*8+0x100]:4 imm=0x1000000 reads writes locked lock 67 rex=48 op@4 modrm@5 sib@6 disp@7+4 imm@11+4" },
+	{ "64 64 64 64 48 c7 80 00 01 00 00 00 00 00 01",
+	  "mov-store/8 fs:[rax+0x100] imm=0x1000000 writes rex=48 op@5 modrm@6 disp@7+4 imm@11+4" },
 };
 
 const size_t insn_golden_count = DMP_ARRAY_SIZE(insn_golden);

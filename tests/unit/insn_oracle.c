@@ -272,6 +272,26 @@ static bool is_mem_unaccessed(const struct dmp_insn *insn)
 	       insn->form == DMP_FORM_INVLPG;
 }
 
+/* Forms that access more memory than operands can tell. */
+static bool is_access_unknown(const struct dmp_insn *insn)
+{
+	switch (insn->form) {
+	case DMP_FORM_OTHER:
+	case DMP_FORM_RSM:
+	case DMP_FORM_VMCALL:
+	case DMP_FORM_VMLAUNCH:
+	case DMP_FORM_VMRESUME:
+	case DMP_FORM_VMCLEAR:
+	case DMP_FORM_VMMCALL:
+	case DMP_FORM_VMRUN:
+	case DMP_FORM_VMLOAD:
+	case DMP_FORM_VMSAVE:
+	case DMP_FORM_SKINIT:
+		return true;
+	}
+	return false;
+}
+
 static bool check_access(struct oracle *o)
 {
 	u32 flags = o->insn->flags;
@@ -286,7 +306,8 @@ static bool check_access(struct oracle *o)
 		   has_access(o, ZYDIS_OPERAND_ACTION_MASK_WRITE, true))))
 		return false;
 	if (flags & DMP_INSN_MEM_UNKNOWN)
-		return true;
+		return is_access_unknown(o->insn) ||
+		       differ(o, "memory access not described");
 	return same(o, "reads", !!(flags & DMP_INSN_READS_MEM),
 		    has_access(o, ZYDIS_OPERAND_ACTION_MASK_READ, false)) &&
 	       same(o, "writes", !!(flags & DMP_INSN_WRITES_MEM),
@@ -347,7 +368,51 @@ static bool check_reg(struct oracle *o, const char *what, u32 ours,
 	       same(o, what, ours_class, class);
 }
 
-/* Every register in ModRM or the opcode must be ours, too. */
+/* A register that the opcode names by itself: rAX, FS, GS; but not DX. */
+static const ZydisDecodedOperand *find_implicit(const struct oracle *o)
+{
+	u32 i;
+
+	for (i = 0; i < o->z.operand_count; i++) {
+		const ZydisDecodedOperand *op = &o->ops[i];
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    op->encoding != ZYDIS_OPERAND_ENCODING_NONE)
+			continue;
+		switch (o->insn->form) {
+		case DMP_FORM_PUSH:
+		case DMP_FORM_POP:
+			if (class_of(op) == ZYDIS_REGCLASS_SEGMENT)
+				return op;
+			break;
+		case DMP_FORM_MOV_LOAD:
+		case DMP_FORM_MOV_STORE:
+		case DMP_FORM_STOS:
+		case DMP_FORM_LODS:
+		case DMP_FORM_SCAS:
+		case DMP_FORM_IN:
+		case DMP_FORM_OUT:
+			if (op->reg.value != ZYDIS_REGISTER_DX &&
+			    class_of(op) >= ZYDIS_REGCLASS_GPR8 &&
+			    class_of(op) <= ZYDIS_REGCLASS_GPR64)
+				return op;
+			break;
+		}
+	}
+	return NULL;
+}
+
+static const ZydisDecodedOperand *find_reg(const struct oracle *o)
+{
+	const ZydisDecodedOperand *op;
+
+	op = find_encoding(o, ZYDIS_OPERAND_ENCODING_MODRM_REG);
+	if (!op)
+		op = find_encoding(o, ZYDIS_OPERAND_ENCODING_OPCODE);
+	return op ? op : find_implicit(o);
+}
+
+/* Every register in ModRM or the opcode must be ours, too, and no other. */
 static bool check_regs(struct oracle *o)
 {
 	const struct dmp_insn *insn = o->insn;
@@ -355,12 +420,13 @@ static bool check_regs(struct oracle *o)
 
 	if (insn->form == DMP_FORM_OTHER)
 		return same(o, "reg class", insn->reg_class, DMP_CLASS_NONE);
-	reg = find_encoding(o, ZYDIS_OPERAND_ENCODING_MODRM_REG);
-	if (!reg)
-		reg = find_encoding(o, ZYDIS_OPERAND_ENCODING_OPCODE);
+	reg = find_reg(o);
 	rm = find_encoding(o, ZYDIS_OPERAND_ENCODING_MODRM_RM);
+	/* These have registers only for Zydis. */
 	if (insn->form == DMP_FORM_NOP || insn->form == DMP_FORM_UD)
-		return true;	/* they have registers only for Zydis */
+		return same(o, "reg class", insn->reg_class, DMP_CLASS_NONE);
+	if (!reg && !same(o, "reg class", insn->reg_class, DMP_CLASS_NONE))
+		return false;
 	if (reg && !check_reg(o, "reg", insn->reg, insn->reg_class, reg))
 		return false;
 	if (rm && !is_operand_mem(rm))
@@ -368,11 +434,34 @@ static bool check_regs(struct oracle *o)
 	return same(o, "rm class", insn->rm_class, DMP_CLASS_NONE);
 }
 
+/* A form with any operand says how big it is, with these exceptions. */
+static bool needs_op_size(const struct dmp_insn *insn)
+{
+	switch (insn->form) {
+	case DMP_FORM_OTHER:
+	case DMP_FORM_CALL_FAR:
+	case DMP_FORM_JMP_FAR:
+	case DMP_FORM_INT:
+	case DMP_FORM_INVLPG:
+	case DMP_FORM_NOP:
+	case DMP_FORM_UD:
+		return false;
+	case DMP_FORM_SYSRET:
+	case DMP_FORM_SYSEXIT:
+		return true;
+	}
+	return insn->reg_class || insn->rm_class || insn->imm_size ||
+	       (insn->flags & (DMP_INSN_HAS_MEM | DMP_INSN_READS_STACK |
+			       DMP_INSN_WRITES_STACK));
+}
+
 static bool check_op_size(struct oracle *o)
 {
 	const struct dmp_insn *insn = o->insn;
 	const ZydisDecodedOperand *rm;
 
+	if (!same(o, "size described", !!insn->op_size, needs_op_size(insn)))
+		return false;
 	if (!insn->op_size)
 		return true;
 	if (o->mem)
@@ -456,8 +545,9 @@ static bool check_flags(struct oracle *o)
 	const struct dmp_insn *insn = o->insn;
 	bool is_privileged = insn->flags & DMP_INSN_PRIVILEGED;
 
+	/* Zydis calls these privileged; user mode may be given the right. */
 	if (insn->flags & DMP_INSN_IOPL)
-		return true;
+		return same(o, "privileged", is_privileged, 0);
 	return same(o, "privileged", is_privileged,
 		    is_privileged_for_zydis(o)) &&
 	       same(o, "LOCK", !!(insn->prefixes & DMP_PFX_LOCK),

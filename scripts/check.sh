@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What `make check` looks at: style and static checks of all files in git.
+# usage: check.sh [NAME...]	(names as in the list at the end)
+set -uo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+cd "$TOP" || exit 1
+OUT=$BUILD/check
+CHECKPATCH=$OUT/checkpatch/checkpatch.pl
+TARBALL=/usr/src/linux-source-6.1.tar.xz
+MAX_LINES=800
+
+# What checkpatch says and we do not follow, each with its reason.
+IGNORE_ALL=(
+	FILE_PATH_CHANGES	# about patches; there is no MAINTAINERS file
+	SPDX_LICENSE_TAG	# looks for the tag's style by kernel paths
+	EMBEDDED_FILENAME	# takes <linux/types.h> in engine/types.h for its own name
+)
+IGNORE_ENGINE=(
+	CAMELCASE		# _Static_assert, where the kernel has static_assert
+	BIT_MACRO		# the engine has no kernel headers, so no BIT_ULL
+)
+# TRACE_EVENT() files follow include/trace/events, not the rules for functions.
+IGNORE_TRACE=(PARENTHESIS_ALIGNMENT OPEN_ENDED_LINE SPACING)
+# User space: no kernel headers to prefer, 100 columns, and not --strict.
+IGNORE_USER=(
+	PREFER_DEFINED_ATTRIBUTE_MACRO	# those macros are the kernel's
+	VOLATILE			# sig_atomic_t, and memory that faults
+	STATIC_CONST_CHAR_ARRAY
+	COMPLEX_MACRO			# tables and test macros
+	AVOID_EXTERNS
+	NEW_TYPEDEFS
+	SSCANF_TO_KSTRTO		# kstrto*() is the kernel's
+	STRCPY STRLCPY STRNCPY		# as are strscpy() and its like
+	PREFER_FALLTHROUGH
+	CONST_STRUCT			# struct names of the kernel's
+	ENOSYS
+	MACRO_WITH_FLOW_CONTROL		# CHECK() in tests
+	LINE_SPACING
+)
+
+files() { git ls-files -- "$@" | while read -r f; do [ ! -f "$f" ] || echo "$f"; done; }
+scripts() {
+	local f
+	files | while read -r f; do
+		if [[ $f == *.sh ]] || head -n 1 "$f" | grep -aqE '^#!.*\<(ba|da)?sh\>'; then
+			echo "$f"
+		fi
+	done
+}
+join() { local IFS=,; echo "$*"; }
+
+need_checkpatch() {
+	[ ! -x "$CHECKPATCH" ] || return 0
+	[ -f "$TARBALL" ] || fail "$TARBALL missing; run 'make setup'"
+	mkdir -p "$OUT/checkpatch"
+	tar -C "$OUT/checkpatch" --strip-components=2 -xf "$TARBALL" \
+		linux-source-6.1/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch} ||
+		fail "no checkpatch in $TARBALL"
+}
+
+# checkpatch OPTIONS... -- FILES...: prints findings, fails on any.
+checkpatch() {
+	local options=()
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	[ $# -gt 0 ] || return 0
+	perl "$CHECKPATCH" --root=/ --no-tree --no-summary --terse --show-types --color=never \
+		"${options[@]}" -f "$@" 2>"$OUT/checkpatch.err"
+}
+
+check_checkpatch_kernel() {
+	need_checkpatch
+	local list ok=0 strict=(--strict --codespell --codespellfile=/dev/null)
+	mapfile -t list < <(files 'engine/*.[ch]')
+	checkpatch "${strict[@]}" --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_ENGINE[@]}")" \
+		-- "${list[@]}" || ok=1
+	mapfile -t list < <(files 'kvm/port/*.[ch]' | grep -v _trace.h)
+	checkpatch "${strict[@]}" --ignore "$(join "${IGNORE_ALL[@]}")" -- "${list[@]}" || ok=1
+	mapfile -t list < <(files 'kvm/port/*_trace.h')
+	checkpatch "${strict[@]}" --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_TRACE[@]}")" \
+		-- "${list[@]}" || ok=1
+	return $ok
+}
+
+check_checkpatch_user() {
+	need_checkpatch
+	local list
+	mapfile -t list < <(files 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]')
+	checkpatch --max-line-length=100 --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_USER[@]}")" \
+		-- "${list[@]}"
+}
+
+check_shellcheck() {
+	local list
+	mapfile -t list < <(scripts)
+	shellcheck -x "${list[@]}"
+}
+
+check_python() {
+	local list
+	mapfile -t list < <(files | while read -r f; do
+		! head -n 1 "$f" | grep -aq '^#!.*python3' || echo "$f"
+	done)
+	[ ${#list[@]} -eq 0 ] || python3 - "${list[@]}" <<-'END'
+	import ast, sys
+	for name in sys.argv[1:]:
+	    ast.parse(open(name).read(), name)
+	END
+}
+
+# Each header compiles alone, twice in one unit; the engine's without a libc.
+check_headers() {
+	local h ok=0 freestanding flags
+	freestanding=(-ffreestanding -nostdinc -isystem "$(gcc -print-file-name=include)")
+	for h in $(files 'engine/*.h' 'tools/*.h' 'bench/*.h' 'tests/unit/*.h'); do
+		flags=(-I"$(dirname "$h")" -Iengine -D_GNU_SOURCE)
+		[[ $h != engine/* ]] || flags=("${freestanding[@]}")
+		# A header of data alone says which it may only be included by.
+		! grep -q 'check: not self-contained' "$h" || continue
+		printf '#include "%s"\n#include "%s"\n' "$TOP/$h" "$TOP/$h" |
+			gcc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "${flags[@]}" -x c - || ok=1
+	done
+	return $ok
+}
+
+# INV: the engine knows its own headers and nothing else, types.h excepted.
+check_layers() {
+	local found ok=0
+	found=$(files 'engine/*.[ch]' | xargs grep -n '^[[:space:]]*#[[:space:]]*include' |
+		grep -v '^engine/types.h:' | grep -vE ':#include "[a-z_]+\.h"')
+	[ -z "$found" ] || { echo "$found"; ok=1; }
+	while IFS=: read -r file _ name; do
+		[ -f "engine/$name" ] || { echo "$file includes $name, not an engine header"; ok=1; }
+	done < <(files 'engine/*.[ch]' | xargs grep -n '^#include "' | sed 's/#include "\(.*\)".*/\1/')
+	return $ok
+}
+
+check_engine_freestanding() {
+	local f ok=0
+	for f in $(files 'engine/*.c'); do
+		gcc -std=gnu11 -O2 -Wall -Wextra -Werror -Wmissing-prototypes -ffreestanding -nostdinc \
+			-isystem "$(gcc -print-file-name=include)" -mno-sse -mgeneral-regs-only \
+			-fsyntax-only "$f" || ok=1
+	done
+	return $ok
+}
+
+check_sparse() {
+	local f ok=0 said
+	for f in $(files 'engine/*.c'); do
+		said=$(sparse -std=gnu11 -Wsparse-all -Wno-declaration-after-statement \
+			-Wno-vla "$f" 2>&1)
+		[ -z "$said" ] || { echo "$said"; ok=1; }
+	done
+	return $ok
+}
+
+check_clang_tidy() {
+	local list
+	mapfile -t list < <(files 'engine/*.c' 'tools/*.c' 'bench/*.c')
+	clang-tidy --quiet --warnings-as-errors='*' \
+		--checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions,-bugprone-reserved-identifier,-bugprone-branch-clone,-bugprone-implicit-widening-of-multiplication-result,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-bugprone-not-null-terminated-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-valist.Uninitialized' \
+		"${list[@]}" -- -std=gnu11 -D_GNU_SOURCE -Iengine 2>"$OUT/clang-tidy.err" >"$OUT/clang-tidy.out" ||
+		{ cat "$OUT/clang-tidy.out"; grep 'error:' "$OUT/clang-tidy.err"; return 1; }
+}
+
+check_file_sizes() {
+	local found
+	found=$(files '*.[chS]' '*.sh' '*.py' 'lab/*' 'tests/*' 'bench/*' | xargs wc -l |
+		awk -v max=$MAX_LINES '$2 != "total" && $1 > max { print $2 ": " $1 " lines, at most " max }')
+	[ -z "$found" ] || { echo "$found"; return 1; }
+}
+
+check_no_binaries() {
+	local found
+	found=$(files | grep -v '^LICENSE$' | while read -r f; do
+		[ ! -s "$f" ] || LC_ALL=C grep -qI . "$f" || echo "$f: not text"
+	done)
+	[ -z "$found" ] || { echo "$found"; return 1; }
+}
+
+check_licences() {
+	local found
+	found=$(files '*.[chS]' '*.sh' '*.py' 'lab/*' | grep -v '\.tab$' |
+		xargs grep -L 'SPDX-License-Identifier: GPL-2.0-only')
+	[ -z "$found" ] || { echo "$found: no SPDX line"; return 1; }
+}
+
+ALL=(checkpatch_kernel checkpatch_user shellcheck python headers layers engine_freestanding
+	sparse clang_tidy file_sizes no_binaries licences)
+[ $# -gt 0 ] || set -- "${ALL[@]}"
+mkdir -p "$OUT"
+passed=0
+failed=0
+for name; do
+	declare -F "check_$name" >/dev/null || fail "no check '$name'; there are: ${ALL[*]}"
+	if "check_$name" >"$OUT/$name.log" 2>&1; then
+		passed=$((passed + 1))
+		echo "PASS check/$name"
+	else
+		failed=$((failed + 1))
+		echo "FAIL check/$name"
+		tail -n 30 "$OUT/$name.log" | sed 's/^/     /'
+	fi
+done
+echo "check: $passed passed, $failed failed"
+[ $failed = 0 ]
