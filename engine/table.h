@@ -5,7 +5,7 @@
 #ifndef DMP_TABLE_H
 #define DMP_TABLE_H
 
-#include "mmu.h"
+#include "machine.h"
 
 #define DMP_READ_ONCE(x)	(*(const volatile __typeof__(x) *)&(x))
 #define DMP_WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))

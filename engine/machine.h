@@ -12,8 +12,8 @@
  * machine tables and goes back to its own paging. The guest's memory is whole
  * at any moment, so nothing has to be undone.
  */
-#ifndef DMP_MMU_H
-#define DMP_MMU_H
+#ifndef DMP_MACHINE_H
+#define DMP_MACHINE_H
 
 #include "paging.h"
 
@@ -227,4 +227,4 @@ bool dmp_mmu_is_live_table(struct dmp_mmu *mmu, u64 gfn);
  */
 bool dmp_mmu_audit(struct dmp_mmu *mmu);
 
-#endif /* DMP_MMU_H */
+#endif /* DMP_MACHINE_H */
