@@ -117,8 +117,6 @@ static int measure_all(struct bench_run *run, const struct options *o, FILE *jso
 	};
 	int ret = 0;
 
-	/* On a bare machine nothing exits, and the figures are zeros. */
-	r.nr_exits = strcmp(o->mode, "native") ? measure_nr_marks() : MARK_NR;
 	for (; r.nr_rows < o->nr_ops && !ret; r.nr_rows += !ret) {
 		const struct bench_op *op = o->op[r.nr_rows];
 
@@ -126,6 +124,8 @@ static int measure_all(struct bench_run *run, const struct options *o, FILE *jso
 			say("dmp-bench: %s\n", op->name);
 		ret = measure_op(run, o, op, &row[r.nr_rows]);
 	}
+	/* On a bare machine nothing exits, and the figures are zeros. */
+	r.nr_exits = strcmp(o->mode, "native") ? measure_nr_marks() : MARK_NR;
 	if (print_report(&r, o, json))
 		return -1;
 	if (ret)

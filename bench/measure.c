@@ -31,14 +31,18 @@ void measure_begin(struct measure *m)
 bool measure_end(struct measure *m)
 {
 	uint64_t ticks = mark_tsc() - m->tsc;
+	unsigned int known;
 	struct mark now;
 	int i;
 
 	m->insns = ticks > empty_tsc ? ticks - empty_tsc : 0;
 	if (!nr_marks)
 		return true;
-	if (mark_read(&now) != nr_marks)
+	known = mark_read(&now);
+	if (!known)
 		return false;
+	if (nr_marks > known)	/* monitoring has ended: those are lost */
+		nr_marks = known;
 	for (i = 0; i < (int)nr_marks; i++)	/* modulo 2^32, as the counts are */
 		m->exits[i] = now.count[i] - m->mark.count[i] - empty_exits[i];
 	return true;

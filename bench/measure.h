@@ -20,7 +20,7 @@ void measure_calibrate(void);
 unsigned int measure_nr_marks(void);
 
 void measure_begin(struct measure *m);
-/* False when the marks that are answered are no longer the same. */
+/* False when marks are no longer answered. May lower measure_nr_marks(). */
 bool measure_end(struct measure *m);
 
 #endif /* BENCH_MEASURE_H */

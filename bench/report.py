@@ -50,11 +50,11 @@ def collect(machine, runs):
     for run in runs:
         mode = os.path.basename(run)
         for row in read_rows(run):
+            op = row.get("op") if isinstance(row, dict) else None
             try:
                 problem = problem_of(row, machine, mode)
-                op = row["op"]
             except (KeyError, TypeError) as e:
-                problem, op = f"no {e} in {row}", "?"
+                problem = f"no {e}"
             if (mode, op) in table:
                 problem = problem or "measured twice"
             if problem:

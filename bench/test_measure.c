@@ -76,9 +76,15 @@ int main(void)
 
 	measure_begin(&m);
 	vm_answers = MARK_NR;
-	CHECK(!measure_end(&m));
+	CHECK(measure_end(&m));
+	CHECK(measure_nr_marks() == MARK_BASIC);
 
 	measure_calibrate();
+	measure_begin(&m);
+	vm_answers = MARK_BASIC;
+	CHECK(measure_end(&m));
+	CHECK(measure_nr_marks() == MARK_BASIC);
+
 	measure_begin(&m);
 	vm_answers = 0;
 	CHECK(!measure_end(&m));
