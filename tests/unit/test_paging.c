@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One entry's meaning, over all combinations of its flags, the level, the
+ * paging mode and what is behind it, against the manuals (oracle.c).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "oracle.h"
+
+#define TRAP_BIT	(1ull << 51)
+#define FLAG_BITS	8
+
+static const u64 flag_bit[FLAG_BITS] = {
+	DMP_PTE_P, DMP_PTE_RW, DMP_PTE_US, DMP_PTE_A, DMP_PTE_D, DMP_PTE_PS,
+	DMP_PTE_G, DMP_PTE_NX,
+};
+
+static u64 flags_of(unsigned int combination)
+{
+	u64 entry = 0;
+	int i;
+
+	for (i = 0; i < FLAG_BITS; i++)
+		if (combination & 1u << i)
+			entry |= flag_bit[i];
+	return entry;
+}
+
+static struct dmp_paging paging_of(unsigned int flags, unsigned int phys_bits)
+{
+	return (struct dmp_paging){
+		.levels = 4,
+		.guest_phys_bits = phys_bits,
+		.flags = flags,
+		.trap_bit = TRAP_BIT,
+	};
+}
+
+static void test_bits(void **state)
+{
+	static const struct {
+		u64 value;
+		int bit;
+	} row[] = {	/* SDM vol. 3, table 4-20 */
+		{ DMP_PTE_P, 0 }, { DMP_PTE_RW, 1 }, { DMP_PTE_US, 2 },
+		{ DMP_PTE_PWT, 3 }, { DMP_PTE_PCD, 4 }, { DMP_PTE_A, 5 },
+		{ DMP_PTE_D, 6 }, { DMP_PTE_PS, 7 }, { DMP_PTE_G, 8 },
+		{ DMP_PTE_NX, 63 },
+	};
+	size_t i;
+	int bit;
+
+	(void)state;
+	for (i = 0; i < DMP_ARRAY_SIZE(row); i++)
+		assert_true(row[i].value == 1ull << row[i].bit);
+	for (bit = 0; bit < 64; bit++)
+		assert_int_equal(!!(DMP_PTE_ADDR & 1ull << bit),
+				 bit >= 12 && bit <= 51);
+}
+
+static void test_index(void **state)
+{
+	static const u64 gva[] = { 0, 0x7fffdeadbeef, 0xffff888123456789,
+				   0xffffffffffffffff, 0x00ff123456789abc };
+	static const int shift[] = { 0, 12, 21, 30, 39, 48 };
+	unsigned int level;
+	u64 table[2] __attribute__((aligned(16)));
+	size_t i;
+
+	(void)state;
+	for (level = 1; level <= 5; level++) {
+		assert_true(dmp_level_pages(level) << 12 == 1ull << shift[level]);
+		for (i = 0; i < DMP_ARRAY_SIZE(gva); i++)
+			assert_int_equal(dmp_index(gva[i], level),
+					 gva[i] / (1ull << shift[level]) % 512);
+	}
+	assert_int_equal(dmp_index_of(&table[1]),
+			 (uintptr_t)&table[1] % 4096 / 8);
+}
+
+static void test_rsvd(void **state)
+{
+	static const unsigned int phys[] = { 36, 39, 46, 51, 52 };
+	unsigned int combination, level, mode, p;
+	struct dmp_paging paging;
+	u64 entry;
+	int bit;
+
+	(void)state;
+	for (mode = 0; mode < 32; mode++)
+	for (p = 0; p < DMP_ARRAY_SIZE(phys); p++)
+	for (combination = 1; combination < 1u << FLAG_BITS; combination += 2)
+	for (level = 1; level <= 5; level++)
+	for (bit = 8; bit < 63; bit++) {
+		paging = paging_of(mode, phys[p]);
+		entry = flags_of(combination) | (bit > 8 ? 1ull << bit : 0);
+		if (dmp_pte_has_rsvd(&paging, entry, level) !=
+		    oracle_rsvd(&paging, entry, level))
+			fail_msg("entry %#llx level %u mode %#x phys %u", entry,
+				 level, mode, phys[p]);
+		assert_int_equal(dmp_pte_is_leaf(entry, level),
+				 oracle_leaf(entry, level));
+	}
+}
+
+/* Which bits a machine leaf has, one by one. */
+static bool leaf_bit(int bit, u64 entry, enum dmp_backing backing, u64 hfn)
+{
+	switch (bit) {
+	case 0: case 5: case 6:		/* P, A, D */
+		return true;
+	case 1:				/* RW */
+		return entry & DMP_PTE_RW && entry & DMP_PTE_D &&
+		       backing == DMP_BACKING_RW;
+	case 2: case 8: case 63:	/* US, G, NX: the guest's */
+		return entry >> bit & 1;
+	case 12 ... 51:
+		return hfn >> (bit - 12) & 1;
+	default:			/* PWT, PCD, PAT, software */
+		return false;
+	}
+}
+
+static void check_trap(const struct dmp_paging *paging, u64 machine,
+		       enum dmp_trap why)
+{
+	assert_true(dmp_is_trap(paging, machine));
+	assert_int_equal(dmp_trap_why(machine), why);
+	assert_true(machine & DMP_PTE_P);
+	/* It holds no address, and nothing but the reserved bit denies. */
+	assert_true((machine & DMP_PTE_ADDR) == TRAP_BIT);
+	assert_true(machine & DMP_PTE_RW && machine & DMP_PTE_US);
+	assert_false(machine & DMP_PTE_NX);
+}
+
+static void check_leaf(const struct dmp_paging *paging, u64 entry,
+		       enum dmp_backing backing, u64 hfn)
+{
+	u64 machine = dmp_translate_leaf(paging, entry, backing, hfn);
+	int bit;
+
+	if (backing == DMP_BACKING_NONE) {
+		check_trap(paging, machine, DMP_TRAP_NO_RAM);
+		return;
+	}
+	if (!(entry & DMP_PTE_A)) {
+		check_trap(paging, machine, DMP_TRAP_LAZY);
+		return;
+	}
+	assert_false(dmp_is_trap(paging, machine));
+	for (bit = 0; bit < 64; bit++)
+		if ((machine >> bit & 1) != leaf_bit(bit, entry, backing, hfn))
+			fail_msg("entry %#llx backing %d: machine %#llx bit %d",
+				 entry, backing, machine, bit);
+}
+
+static void test_translate(void **state)
+{
+	static const u64 hfns[] = { 1, 0x12345, (TRAP_BIT >> 12) - 1 };
+	static const u64 noise[] = { 0, 0xe00, 0x7ff0000000000000,
+				     DMP_PTE_PWT, DMP_PTE_PCD, 0x7ffffff000 };
+	struct dmp_paging paging;
+	unsigned int combination, mode;
+	size_t h, n;
+	int backing;
+	u64 entry, link;
+
+	(void)state;
+	for (mode = 0; mode < 32; mode++)
+	for (combination = 1; combination < 1u << FLAG_BITS; combination += 2)
+	for (n = 0; n < DMP_ARRAY_SIZE(noise); n++)
+	for (h = 0; h < DMP_ARRAY_SIZE(hfns); h++) {
+		paging = paging_of(mode, 46);
+		entry = flags_of(combination) | noise[n];
+		for (backing = DMP_BACKING_NONE; backing <= DMP_BACKING_RW;
+		     backing++)
+			check_leaf(&paging, entry, backing, hfns[h]);
+		link = dmp_translate_link(entry, hfns[h]);
+		assert_true(dmp_pte_gfn(link) == hfns[h]);
+		assert_true((link & ~DMP_PTE_ADDR) ==
+			    (DMP_PTE_P | DMP_PTE_A |
+			     (entry & (DMP_PTE_RW | DMP_PTE_US | DMP_PTE_NX))));
+	}
+}
+
+static void test_wants_ad(void **state)
+{
+	unsigned int combination;
+	u64 entry, want;
+	int leaf;
+
+	(void)state;
+	for (combination = 1; combination < 1u << FLAG_BITS; combination += 2)
+	for (leaf = 0; leaf < 2; leaf++) {
+		entry = flags_of(combination);
+		want = 0;
+		if (!(entry & DMP_PTE_US)) {
+			if (!(entry & DMP_PTE_A))
+				want |= DMP_PTE_A;
+			if (leaf && entry & DMP_PTE_RW && !(entry & DMP_PTE_D))
+				want |= DMP_PTE_D;
+		}
+		assert_true(dmp_pte_wants_ad(entry, leaf) == want);
+	}
+}
+
+static const u32 accesses[] = {
+	0, DMP_ACCESS_WRITE, DMP_ACCESS_FETCH,
+};
+
+static void test_perm(void **state)
+{
+	unsigned int upper, leaf, mode, a, who;
+	struct dmp_paging paging;
+	struct dmp_perm perm;
+	u32 access;
+
+	(void)state;
+	for (mode = 0; mode < 32; mode++)
+	for (upper = 0; upper < 8; upper++)
+	for (leaf = 0; leaf < 8; leaf++)
+	for (a = 0; a < DMP_ARRAY_SIZE(accesses); a++)
+	for (who = 0; who < 4; who++) {
+		paging = paging_of(mode, 46);
+		if ((upper | leaf) & 4 && !(mode & DMP_PAGING_NX))
+			continue;	/* a reserved bit then */
+		access = accesses[a] | (who & 1 ? DMP_ACCESS_USER : 0) |
+			 (who & 2 ? DMP_ACCESS_AC : 0);
+		perm = dmp_perm_all();
+		dmp_perm_add(&perm, (upper & 1 ? DMP_PTE_RW : 0) |
+			     (upper & 2 ? DMP_PTE_US : 0) |
+			     (upper & 4 ? DMP_PTE_NX : 0));
+		dmp_perm_add(&perm, (leaf & 1 ? DMP_PTE_RW : 0) |
+			     (leaf & 2 ? DMP_PTE_US : 0) |
+			     (leaf & 4 ? DMP_PTE_NX : 0));
+		if (dmp_perm_allows(&paging, &perm, access) !=
+		    oracle_allows(&paging, upper & leaf & 1, upper & leaf & 2,
+				  (upper | leaf) & 4, access))
+			fail_msg("mode %#x upper %u leaf %u access %#x", mode,
+				 upper, leaf, access);
+	}
+}
+
+static void test_error_code(void **state)
+{
+	static const u32 cause[] = { 0, DMP_PF_P, DMP_PF_P | DMP_PF_RSVD };
+	unsigned int mode, a, who, c;
+	struct dmp_paging paging;
+	u32 access;
+
+	(void)state;
+	for (mode = 0; mode < 32; mode++)
+	for (a = 0; a < DMP_ARRAY_SIZE(accesses); a++)
+	for (who = 0; who < 4; who++)
+	for (c = 0; c < DMP_ARRAY_SIZE(cause); c++) {
+		paging = paging_of(mode, 46);
+		access = accesses[a] | (who & 1 ? DMP_ACCESS_USER : 0) |
+			 (who & 2 ? DMP_ACCESS_AC : 0);
+		assert_int_equal(dmp_error_code(&paging, access, cause[c]),
+				 oracle_error(&paging, access, c > 0, c > 1));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_index),
+		cmocka_unit_test(test_rsvd),
+		cmocka_unit_test(test_translate),
+		cmocka_unit_test(test_wants_ad),
+		cmocka_unit_test(test_perm),
+		cmocka_unit_test(test_error_code),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
