@@ -40,6 +40,22 @@ IGNORE_USER=(
 	LINE_SPACING
 )
 
+# clang-tidy's opinions that are not ours.
+TIDY_OFF=(
+	bugprone-easily-swappable-parameters
+	bugprone-narrowing-conversions
+	bugprone-implicit-widening-of-multiplication-result
+	bugprone-reserved-identifier		# __name is the kernel's style
+	bugprone-suspicious-string-compare	# if (strcmp()) is as well
+	bugprone-assignment-in-if-condition
+	bugprone-branch-clone
+	bugprone-macro-parentheses
+	bugprone-not-null-terminated-result
+	# wants memcpy_s() and its like, which no libc here has
+	clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+	clang-analyzer-valist.Uninitialized	# wrong about va_start in 14
+)
+
 files() { git ls-files -- "$@" | while read -r f; do [ ! -f "$f" ] || echo "$f"; done; }
 scripts() {
 	local f
@@ -130,7 +146,7 @@ check_headers() {
 
 # INV: the engine knows its own headers and nothing else, types.h excepted.
 check_layers() {
-	local found ok=0
+	local found file name ok=0
 	found=$(files 'engine/*.[ch]' | xargs grep -n '^[[:space:]]*#[[:space:]]*include' |
 		grep -v '^engine/types.h:' | grep -vE ':#include "[a-z_]+\.h"')
 	[ -z "$found" ] || { echo "$found"; ok=1; }
@@ -153,20 +169,24 @@ check_engine_freestanding() {
 check_sparse() {
 	local f ok=0 said
 	for f in $(files 'engine/*.c'); do
+		# A table's sets follow its head, whose own size is meant.
 		said=$(sparse -std=gnu11 -Wsparse-all -Wno-declaration-after-statement \
-			-Wno-vla "$f" 2>&1)
+			-Wno-vla -Wno-flexible-array-sizeof "$f" 2>&1)
 		[ -z "$said" ] || { echo "$said"; ok=1; }
 	done
 	return $ok
 }
 
 check_clang_tidy() {
-	local list
-	mapfile -t list < <(files 'engine/*.c' 'tools/*.c' 'bench/*.c')
-	clang-tidy --quiet --warnings-as-errors='*' \
-		--checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions,-bugprone-reserved-identifier,-bugprone-branch-clone,-bugprone-implicit-widening-of-multiplication-result,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-bugprone-not-null-terminated-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-valist.Uninitialized' \
-		"${list[@]}" -- -std=gnu11 -D_GNU_SOURCE -Iengine 2>"$OUT/clang-tidy.err" >"$OUT/clang-tidy.out" ||
-		{ cat "$OUT/clang-tidy.out"; grep 'error:' "$OUT/clang-tidy.err"; return 1; }
+	local checks=-*,clang-analyzer-*,bugprone-* c
+	for c in "${TIDY_OFF[@]}"; do
+		checks=$checks,-$c
+	done
+	files 'engine/*.c' 'tools/*.c' 'bench/*.c' |
+		xargs -P "$(nproc)" -n 6 sh -c 'checks=$1; shift; clang-tidy --quiet --checks="$checks" \
+			--warnings-as-errors="*" "$@" -- -std=gnu11 -D_GNU_SOURCE -Iengine \
+			2>/dev/null' sh "$checks" >"$OUT/clang-tidy.out" ||
+		{ grep -E 'error:|warning:' "$OUT/clang-tidy.out"; return 1; }
 }
 
 check_file_sizes() {
