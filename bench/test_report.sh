@@ -80,6 +80,7 @@ fresh
 change '/pipe/p'
 names "twice" "m shadow pipe: measured twice"
 fresh
+# shellcheck disable=SC2016 # sed's last line
 change '$s/.*/{"machine":/'
 names "cut off" "no rows"
 fresh
