@@ -122,7 +122,7 @@ static bool check_link(struct dmp_mmu *mmu, struct dmp_table *table,
 		return found(mmu, "link where the guest has none", table, index,
 			     guest);
 	}
-	/* A root that is not loaded drops what it may; see root.c. */
+	/* A root that is not held drops what it may; see root.c. */
 	if (!machine && !(table->flags & DMP_TABLE_HELD) && table->guest)
 		return true;
 	if (!(guest & DMP_PTE_P))
@@ -274,8 +274,8 @@ static bool check_roots(struct dmp_mmu *mmu)
 		table = dmp_table_of(mmu, mmu->root[i].table);
 		if (!(table->flags & DMP_TABLE_ROOT) ||
 		    table->gfn != mmu->root[i].gfn ||
-		    !!(table->flags & DMP_TABLE_HELD) !=
-		    (mmu->loaded == &mmu->root[i]))
+		    (mmu->loaded == &mmu->root[i] &&
+		     !(table->flags & DMP_TABLE_HELD)))
 			return found(mmu, "root in disorder", table, 0, 0);
 	}
 	return true;

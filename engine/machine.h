@@ -102,7 +102,7 @@ struct dmp_root {
 	u32 table;		/* 0: free slot */
 	u64 gfn;
 	u64 copy_hfn;		/* page with the guest entries the machine root */
-	u64 *copy;		/*   was made from; valid while not loaded */
+	u64 *copy;		/*   was made from; valid while not held */
 	u64 stamp;		/* when loaded last, for LRU */
 };
 
@@ -215,7 +215,8 @@ bool dmp_mmu_write_begin(struct dmp_mmu *mmu, u64 gpa, unsigned int bytes,
 void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write);
 
 /*
- * Whether @gfn is a live table. Drops machine tables that only address spaces
+ * Whether @gfn, about to be written, is a live table. Lets go of a root that
+ * is not loaded; drops machine tables that only address spaces
  * which are not loaded still seemed to link; so after false, a write there
  * needs no emulation.
  */

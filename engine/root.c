@@ -2,10 +2,12 @@
 /*
  * Address spaces: which guest tables are tops, and which tables are live.
  *
- * Only the loaded root is held read-only. A guest frees roots without
- * clearing them, so a root that is not loaded is compared with the copy its
- * machine root was made from: entries that differ are dropped whenever
- * somebody needs to know, and made anew when the root is loaded again.
+ * A root stays held, and followed, when another is loaded: switching between
+ * known roots then costs nothing. But a guest frees roots without clearing
+ * them, so the first write to a root that is not loaded lets go of it: a copy
+ * is kept of the entries its machine root was made from. Entries that differ
+ * from the copy are dropped whenever somebody needs to know, and made anew
+ * when the root is loaded again.
  */
 #include "table.h"
 
@@ -48,20 +50,24 @@ static void drop_changed_all(struct dmp_mmu *mmu)
 	unsigned int i;
 
 	for (i = 0; i < DMP_ROOTS_MAX; i++)
-		if (mmu->root[i].table && &mmu->root[i] != mmu->loaded)
+		if (mmu->root[i].table &&
+		    !(root_table(mmu, &mmu->root[i])->flags & DMP_TABLE_HELD))
 			drop_changed(mmu, &mmu->root[i]);
 }
 
-static void unload(struct dmp_mmu *mmu)
+/* @gfn is about to be written: no longer hold it for a root not loaded. */
+static void let_go(struct dmp_mmu *mmu, u64 gfn)
 {
-	struct dmp_root *root = mmu->loaded;
+	struct dmp_table *table = dmp_table_find(mmu, gfn, mmu->paging.levels);
+	struct dmp_root *root;
 
-	if (!root)
+	if (!table || !(table->flags & DMP_TABLE_HELD))
 		return;
-	__builtin_memcpy(root->copy, root_table(mmu, root)->guest,
-			 DMP_PAGE_SIZE);
-	mmu->loaded = NULL;
-	dmp_table_release(mmu, root_table(mmu, root));
+	root = dmp_root_of(mmu, table);
+	if (root == mmu->loaded)
+		return;
+	__builtin_memcpy(root->copy, table->guest, DMP_PAGE_SIZE);
+	dmp_table_release(mmu, table);
 }
 
 static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
@@ -125,7 +131,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 	return root;
 }
 
-/* A known root comes back: protect it, then follow what has changed. */
+/* A root let go of comes back: protect it, then follow what has changed. */
 static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 {
 	struct dmp_table *table = root_table(mmu, root);
@@ -151,13 +157,13 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	if (root && root->gfn == gfn)
 		return root_table(mmu, root)->hfn;
 
-	unload(mmu);
+	mmu->loaded = NULL;
 	mmu->trusted = true;
 	root = root_find(mmu, gfn);
-	if (root)
-		root_return(mmu, root);
-	else
+	if (!root)
 		root = root_build(mmu, gfn);
+	else if (!(root_table(mmu, root)->flags & DMP_TABLE_HELD))
+		root_return(mmu, root);
 	mmu->trusted = false;
 	if (mmu->broken)
 		return 0;
@@ -184,8 +190,8 @@ static bool links(const struct dmp_mmu *mmu, const struct dmp_table *parent,
 }
 
 /*
- * Climb from @table to the root it hangs from. All that is between is held
- * and followed; only a root that is not loaded may have changed unseen.
+ * Climb from @table to the root it hangs from. All that is held is followed;
+ * only a root that was let go of may have changed unseen.
  * UNKNOWN where several parents link a table and the loaded root is not
  * plainly one of them.
  */
@@ -209,6 +215,8 @@ static enum life climb(struct dmp_mmu *mmu, struct dmp_table *table)
 	root = dmp_root_of(mmu, table);
 	if (root == mmu->loaded)
 		return LIVE_LOADED;
+	if (table->flags & DMP_TABLE_HELD)
+		return LIVE;
 	return DMP_READ_ONCE(table->guest[index]) == root->copy[index] ?
 	       LIVE : DEAD;
 }
@@ -224,8 +232,7 @@ static enum life frame_life(struct dmp_mmu *mmu, u64 gfn)
 		table = dmp_table_of(mmu, id);
 		if (!(table->flags & DMP_TABLE_HELD))
 			continue;
-		life = table->flags & DMP_TABLE_ROOT ? LIVE_LOADED :
-						       climb(mmu, table);
+		life = climb(mmu, table);
 		if (life == LIVE_LOADED)
 			return life;
 		if (found == DEAD || life == UNKNOWN)
@@ -246,6 +253,7 @@ static enum life settle_life(struct dmp_mmu *mmu, u64 gfn)
 {
 	enum life life;
 
+	let_go(mmu, gfn);
 	if (!is_held(mmu, gfn))
 		return DEAD;
 	life = frame_life(mmu, gfn);

@@ -63,6 +63,9 @@ static noinline void charge_event(struct kvm_vcpu *vcpu,
 	trace_kvm_dmp_hot(vcpu->vcpu_id, &d->key);
 }
 
+/* Page-fault exits between two looks at the clock. */
+#define POLICY_TICK	64
+
 void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
@@ -79,8 +82,11 @@ void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
 	}
 
 	++vcpu->stat.dmp_exits;
-	if (d->key.kind)
+	if (d->key.kind) {
 		++(&vcpu->stat.dmp_pf_guest)[d->key.kind - DMP_KIND_PF_GUEST];
+		if (unlikely(++d->faults % POLICY_TICK == 0) && !irqs_disabled())
+			kvm_dmp_policy_tick(vcpu);
+	}
 	event = dmp_monitor_charge(d->monitor, &d->key);
 	if (unlikely(event != DMP_EVENT_NONE))
 		charge_event(vcpu, event);

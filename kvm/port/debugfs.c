@@ -7,7 +7,7 @@
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
-#include "port.h"
+#include "engine.h"
 #include "mmu.h"
 
 static const char * const kind_name[DMP_KIND_COUNT] = {
@@ -82,6 +82,79 @@ static u64 guest_lstar(struct kvm *kvm)
 	return msr.data;
 }
 
+static void show_machine_stats(struct seq_file *s, const struct dmp_mmu_stats *t)
+{
+	seq_printf(s, "fault name=guest n=%llu\n", t->guest_faults);
+	seq_printf(s, "fault name=lazy-a n=%llu\n", t->lazy_a);
+	seq_printf(s, "fault name=lazy-d n=%llu\n", t->lazy_d);
+	seq_printf(s, "fault name=table n=%llu\n", t->table_writes);
+	seq_printf(s, "fault name=no-ram n=%llu\n", t->no_ram);
+	seq_printf(s, "fault name=rom n=%llu\n", t->ro_writes);
+	seq_printf(s, "fault name=spurious n=%llu\n", t->spurious);
+	seq_printf(s, "fault name=repaired n=%llu\n", t->repaired);
+	seq_printf(s, "promotions %llu\n", t->promotions);
+	seq_printf(s, "demotions %llu\n", t->demotions);
+	seq_printf(s, "alias_searches %llu\n", t->alias_searches);
+	seq_printf(s, "stale_tables %llu\n", t->stale_found);
+	seq_printf(s, "root_loads %llu\n", t->root_loads);
+	seq_printf(s, "root_builds %llu\n", t->root_builds);
+	seq_printf(s, "root_evictions %llu\n", t->root_evictions);
+	seq_printf(s, "entries_followed %llu\n", t->entries_followed);
+	seq_printf(s, "tlb_flushes %llu\n", t->flushes);
+}
+
+static void show_finding(struct seq_file *s, const struct dmp_finding *f)
+{
+	if (f->what)
+		seq_printf(s, "finding gfn=0x%llx level=%u index=%u guest=0x%llx machine=0x%llx %s\n",
+			   f->gfn, f->level, f->index, f->guest, f->machine,
+			   f->what);
+}
+
+static void show_policy(struct seq_file *s, const struct dmp_policy *p)
+{
+	unsigned int i;
+
+	seq_printf(s, "state %s\n", dmp_state_name(p->state));
+	seq_printf(s, "reason %s\n", dmp_reason_name(p->reason));
+	if (p->detail)
+		seq_printf(s, "detail %s\n", dmp_broken_name(p->detail));
+	seq_printf(s, "engagements %llu\n", p->engagements);
+	seq_printf(s, "refusals %llu\n", p->refusals);
+	seq_printf(s, "disengagements %llu\n", p->disengagements);
+	for (i = 0; i < DMP_REASONS; i++)
+		if (p->by_reason[i])
+			seq_printf(s, "ended reason=%s n=%llu\n",
+				   dmp_reason_name(i), p->by_reason[i]);
+}
+
+/* Machine tables: the engine's state, and sums over all its lives. */
+static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
+{
+	const struct kvm_dmp_engine *e;
+	struct dmp_mmu_stats sum;
+	unsigned int i;
+
+	mutex_lock(&vm->engine_lock);
+	show_policy(s, &vm->policy);
+	e = vm->engine;
+	sum = vm->stats;
+	for (i = 0; e && i < sizeof(sum) / sizeof(u64); i++)
+		((u64 *)&sum)[i] += ((const u64 *)&e->mmu.stats)[i];
+	seq_printf(s, "tables %u\n", e ? e->mmu.tables : 0);
+	seq_printf(s, "roots %u\n", e ? e->mmu.roots : 0);
+	seq_printf(s, "engine_bytes %llu\n", e ?
+		   (e->mmu.pages << PAGE_SHIFT) + sizeof(*e) +
+		   e->frames * sizeof(struct dmp_frame) : 0ull);
+	seq_printf(s, "pinned_pages %lu\n", e ? e->frames : 0ul);
+	seq_printf(s, "prepare_ns %llu\n", e ? e->prepare_ns : 0ull);
+	seq_printf(s, "engage_ns %llu\n", e ? e->engage_ns : 0ull);
+	seq_printf(s, "audits %llu\n", vm->audits);
+	show_finding(s, &vm->finding);
+	show_machine_stats(s, &sum);
+	mutex_unlock(&vm->engine_lock);
+}
+
 static int status_show(struct seq_file *s, void *v)
 {
 	struct kvm *kvm = s->private;
@@ -104,6 +177,7 @@ static int status_show(struct seq_file *s, void *v)
 	seq_printf(s, "lstar 0x%llx\n", guest_lstar(kvm));
 	if (READ_ONCE(vm->no_memory))
 		seq_puts(s, "problem no memory for the monitor of some vCPU\n");
+	show_engine(s, vm);
 	show_codes(s, kvm);
 	for (k = 0; k < DMP_KIND_COUNT; k++)
 		seq_printf(s, "kind name=%s n=%llu outside=%llu\n", kind_name[k],
@@ -190,7 +264,7 @@ static ssize_t mode_write(struct file *file, const char __user *buf,
 
 static int ctl_show(struct seq_file *s, void *v)
 {
-	seq_puts(s, "reset\n");
+	seq_puts(s, "reset engage disengage audit\n");
 	return 0;
 }
 
@@ -203,10 +277,18 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	r = get_word(buf, count, word, sizeof(word));
 	if (r)
 		return r;
-	if (!sysfs_streq(word, "reset"))
-		return -EINVAL;
-	kvm_dmp_reset(file_kvm(file));
-	return count;
+	if (sysfs_streq(word, "reset")) {
+		kvm_dmp_reset(file_kvm(file));
+	} else if (sysfs_streq(word, "engage")) {
+		r = kvm_dmp_engage(file_kvm(file));
+	} else if (sysfs_streq(word, "disengage")) {
+		kvm_dmp_disengage(file_kvm(file), DMP_REASON_REQUEST);
+	} else if (sysfs_streq(word, "audit")) {
+		r = kvm_dmp_audit(file_kvm(file));
+	} else {
+		r = -EINVAL;
+	}
+	return r ?: count;
 }
 
 /* The file holds the VM: it stays while the file is open. */

@@ -29,6 +29,20 @@ void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_dmp_destroy_vcpu(struct kvm_vcpu *vcpu);
 void kvm_dmp_create_debugfs(struct kvm *kvm);
 
+/* Hooks of a VM that runs, or may run, on machine tables: see engaged.c. */
+DECLARE_STATIC_KEY_FALSE(kvm_dmp_machine);
+bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu);
+int kvm_dmp_load(struct kvm_vcpu *vcpu);
+int kvm_dmp_page_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code,
+		       void *insn, int insn_len);
+bool __kvm_dmp_new_pgd(struct kvm_vcpu *vcpu);
+void __kvm_dmp_reset_context(struct kvm_vcpu *vcpu);
+bool __kvm_dmp_write_begin(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int bytes);
+void kvm_dmp_write_end(struct kvm_vcpu *vcpu);
+bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu);
+void kvm_dmp_service(struct kvm_vcpu *vcpu);
+void kvm_dmp_memslots_change(struct kvm *kvm);
+
 void __kvm_dmp_exit_begin(struct kvm_vcpu *vcpu);
 void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu);
 void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind);
@@ -64,6 +78,52 @@ static __always_inline void kvm_dmp_note(struct kvm_vcpu *vcpu,
 {
 	if (static_branch_unlikely(&kvm_dmp_monitoring))
 		__kvm_dmp_note(vcpu, kind);
+}
+
+/*
+ * The VM runs on machine tables: mmu->root.hpa is invalid and stays so. Only
+ * the vCPU's own thread may rely on the answer, until it next sleeps.
+ */
+static __always_inline bool kvm_dmp_engaged(struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_dmp_machine) &&
+	       __kvm_dmp_engaged(vcpu);
+}
+
+/* The guest loads CR3. True: KVM has nothing to do with its own roots. */
+static __always_inline bool kvm_dmp_new_pgd(struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_dmp_machine) &&
+	       __kvm_dmp_new_pgd(vcpu);
+}
+
+/* The paging mode may have changed. */
+static __always_inline void kvm_dmp_reset_context(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_machine))
+		__kvm_dmp_reset_context(vcpu);
+}
+
+/*
+ * Around an emulated write to guest memory; @bytes within one page. True: a
+ * guest table is there, and kvm_dmp_write_end() must follow.
+ */
+static __always_inline bool kvm_dmp_write_begin(struct kvm_vcpu *vcpu,
+						gpa_t gpa, unsigned int bytes)
+{
+	return static_branch_unlikely(&kvm_dmp_machine) &&
+	       __kvm_dmp_write_begin(vcpu, gpa, bytes);
+}
+
+/*
+ * An instruction cannot be emulated. True: it was one that faulted on machine
+ * tables; these are gone now, and the guest may just run it again.
+ */
+static __always_inline bool kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu,
+						     bool page_fault)
+{
+	return static_branch_unlikely(&kvm_dmp_machine) && page_fault &&
+	       __kvm_dmp_emulation_failed(vcpu);
 }
 
 /*

@@ -12,6 +12,7 @@
 const char * const kvm_dmp_mode_name[KVM_DMP_MODES] = {
 	[KVM_DMP_OFF]		= "off",
 	[KVM_DMP_MONITOR]	= "monitor",
+	[KVM_DMP_ENGAGED]	= "engaged",
 };
 
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_monitoring);
@@ -42,7 +43,7 @@ static const struct kernel_param_ops mode_param_ops = {
 	.get = mode_param_get,
 };
 module_param_cb(dmp, &mode_param_ops, NULL, 0644);
-MODULE_PARM_DESC(dmp, "DMP mode of new VMs: off (default) or monitor");
+MODULE_PARM_DESC(dmp, "DMP mode of new VMs: off (default), monitor, engaged");
 
 /*
  * kvm.dmp_marks: answer the lab's CPUID marks with exit counts. They tell a
@@ -97,31 +98,67 @@ static int provide_monitor(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/* Begin or end charging, under vm->lock. */
+static int set_charging(struct kvm *kvm, bool on)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		r = on && vcpu->arch.dmp ? provide_monitor(vcpu) : 0;
+		if (r)
+			return r;
+	}
+	if (on)
+		static_branch_inc(&kvm_dmp_monitoring);
+	else
+		static_branch_dec(&kvm_dmp_monitoring);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.dmp)
+			WRITE_ONCE(vcpu->arch.dmp->charge, on ?
+				   KVM_DMP_CHARGE_ON : KVM_DMP_CHARGE_OFF);
+	return 0;
+}
+
+/* Begin or end to want machine tables, under vm->lock. */
+static void set_machine(struct kvm *kvm, bool on)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+
+	if (on)
+		static_branch_inc(&kvm_dmp_machine);
+	mutex_lock(&vm->engine_lock);
+	if (on)
+		dmp_policy_start(&vm->policy);
+	mutex_unlock(&vm->engine_lock);
+	if (on)
+		return;
+	/* A worker may still be making ready; it ends in a state to stop in. */
+	do {
+		kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
+		flush_work(&vm->engage_work);
+		mutex_lock(&vm->engine_lock);
+		dmp_policy_stop(&vm->policy);
+		mutex_unlock(&vm->engine_lock);
+	} while (vm->policy.state != DMP_STATE_OFF);
+	static_branch_dec(&kvm_dmp_machine);
+}
+
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
+	enum kvm_dmp_mode old;
 	int r = 0;
 
 	mutex_lock(&vm->lock);
-	if (mode == vm->mode)
+	old = vm->mode;
+	if ((mode == KVM_DMP_OFF) != (old == KVM_DMP_OFF))
+		r = set_charging(kvm, mode != KVM_DMP_OFF);
+	if (r)
 		goto out;
-	if (mode == KVM_DMP_MONITOR) {
-		kvm_for_each_vcpu(i, vcpu, kvm) {
-			r = vcpu->arch.dmp ? provide_monitor(vcpu) : 0;
-			if (r)
-				goto out;
-		}
-		static_branch_inc(&kvm_dmp_monitoring);
-	} else {
-		static_branch_dec(&kvm_dmp_monitoring);
-	}
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->arch.dmp)
-			WRITE_ONCE(vcpu->arch.dmp->charge,
-				   mode == KVM_DMP_MONITOR ?
-				   KVM_DMP_CHARGE_ON : KVM_DMP_CHARGE_OFF);
+	if ((mode == KVM_DMP_ENGAGED) != (old == KVM_DMP_ENGAGED))
+		set_machine(kvm, mode == KVM_DMP_ENGAGED);
 	WRITE_ONCE(vm->mode, mode);
 out:
 	mutex_unlock(&vm->lock);
@@ -156,6 +193,7 @@ int kvm_dmp_init_vm(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->lock);
+	kvm_dmp_engine_init_vm(vm, kvm);
 	kvm->arch.dmp = vm;
 	return kvm_dmp_set_mode(kvm, READ_ONCE(default_mode));
 }
@@ -166,8 +204,11 @@ void kvm_dmp_destroy_vm(struct kvm *kvm)
 
 	if (!vm)
 		return;
-	if (vm->mode == KVM_DMP_MONITOR)
+	kvm_dmp_engine_destroy_vm(kvm);
+	if (vm->mode != KVM_DMP_OFF)
 		static_branch_dec(&kvm_dmp_monitoring);
+	if (vm->mode == KVM_DMP_ENGAGED)
+		static_branch_dec(&kvm_dmp_machine);
 	kvm->arch.dmp = NULL;
 	kfree(vm);
 }
@@ -184,11 +225,13 @@ void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu)
 
 	mutex_lock(&vm->lock);
 	WRITE_ONCE(vcpu->arch.dmp, d);
-	if (!d || (vm->mode == KVM_DMP_MONITOR && provide_monitor(vcpu)))
+	if (!d || (vm->mode != KVM_DMP_OFF && provide_monitor(vcpu)))
 		vm->no_memory = true;
-	else if (vm->mode == KVM_DMP_MONITOR)
+	else if (vm->mode != KVM_DMP_OFF)
 		WRITE_ONCE(d->charge, KVM_DMP_CHARGE_ON);
 	mutex_unlock(&vm->lock);
+	if (atomic_read(&vcpu->kvm->online_vcpus) > 1)
+		kvm_dmp_disengage(vcpu->kvm, DMP_REASON_VCPUS);
 }
 
 void kvm_dmp_destroy_vcpu(struct kvm_vcpu *vcpu)

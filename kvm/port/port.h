@@ -8,21 +8,61 @@
 #include <linux/mutex.h>
 #include <asm/cpufeature.h>
 
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
 #include "dmp.h"
+#include "machine.h"
+#include "kvm_cache_regs.h"
+#include "policy.h"
 
 enum kvm_dmp_mode {
 	KVM_DMP_OFF,		/* nothing is charged */
 	KVM_DMP_MONITOR,	/* exits are charged */
+	KVM_DMP_ENGAGED,	/* and machine tables used whenever possible */
 	KVM_DMP_MODES
 };
 
 extern const char * const kvm_dmp_mode_name[KVM_DMP_MODES];
 
+/* Everything that exists only for machine tables; see engaged.c. */
+struct kvm_dmp_engine;
+
+struct kvm_dmp_range {
+	unsigned long start, end;	/* host addresses */
+};
+
+#define KVM_DMP_SUSPECTS	8
+
 /* kvm->arch.dmp; there for the VM's whole life. */
 struct kvm_dmp_vm {
+	struct kvm *kvm;		/* constant */
 	struct mutex lock;		/* mode changes; vCPU creation */
 	enum kvm_dmp_mode mode;		/* written under lock */
 	bool no_memory;			/* some vCPU has no monitor; under lock */
+
+	/*
+	 * Machine tables. engine_lock nests inside kvm->srcu and slots_lock,
+	 * outside of mmap_lock and mmu_lock; it is not taken by MMU notifiers.
+	 */
+	struct mutex engine_lock;
+	bool engaged;			/* written under engine_lock; any reads */
+	struct kvm_dmp_engine *engine;	/* under engine_lock: in use (engaged) or
+					 * made ready, to be taken into use
+					 */
+	struct dmp_policy policy;	/* under engine_lock */
+	struct dmp_mmu_stats stats;	/* of engines gone by; under engine_lock */
+	u64 audits;			/* under engine_lock */
+	struct dmp_finding finding;	/* the last audit's; under engine_lock */
+	bool flush_owed;		/* vCPU's thread, under engine_lock */
+	struct work_struct engage_work;
+	wait_queue_head_t wait;		/* policy.state has changed */
+
+	/* What MMU notifiers saw; the vCPU looks at it before it enters. */
+	spinlock_t suspect_lock;
+	unsigned int suspects;		/* above the array: all of memory */
+	struct kvm_dmp_range suspect[KVM_DMP_SUSPECTS];
 };
 
 /* What the vCPU's own thread does at the end of an exit. */
@@ -46,6 +86,11 @@ struct kvm_dmp_vcpu {
 					 * under kvm_dmp_vm.lock, with release
 					 */
 	u64 outside[DMP_KIND_COUNT];	/* notes outside of any exit */
+	unsigned int faults;		/* page-fault exits, for the policy */
+
+	/* Machine tables; the vCPU's thread only. */
+	bool root_valid;		/* the loaded root is the guest's CR3 */
+	struct dmp_write write;		/* between write_begin() and end() */
 };
 
 /*
@@ -55,6 +100,35 @@ int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode);
 
 /* Forget all exits charged so far, at each vCPU's next exit. */
 void kvm_dmp_reset(struct kvm *kvm);
+
+/* Machine tables: engage.c makes and unmakes, engaged.c runs on them. */
+void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm);
+void kvm_dmp_engine_destroy_vm(struct kvm *kvm);
+
+/* Make ready in a worker, if the policy says so. Any context that may sleep. */
+void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu);
+
+/*
+ * Engage now, whatever the rate of faults. May sleep; returns 0 when engaged,
+ * -EAGAIN on a refusal whose reason is in vm->policy, -EBUSY when the vCPU
+ * does not run (it engages when it does), -EINVAL when the mode is not ENGAGED.
+ */
+int kvm_dmp_engage(struct kvm *kvm);
+
+/*
+ * Back to KVM's own paging. May be called by any thread that may sleep and
+ * holds no lock inside slots_lock; on return no vCPU runs on machine tables
+ * and none of the guest's memory is pinned.
+ */
+void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why);
+
+/* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
+int kvm_dmp_audit(struct kvm *kvm);
+
+static inline u64 kvm_dmp_cr3_gfn(struct kvm_vcpu *vcpu)
+{
+	return (kvm_read_cr3(vcpu) & DMP_PTE_ADDR) >> PAGE_SHIFT;
+}
 
 static inline bool kvm_dmp_is_svm(void)
 {

@@ -1,0 +1,688 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making an engine and unmaking it: pinning, eligibility, the policy's wishes.
+ *
+ * Engaging has two halves. A worker (or whoever asks) makes ready: it collects
+ * the memory slots and pins the guest's memory, while the guest runs. Then the
+ * vCPU's own thread, between two entries, builds the machine tables.
+ * Disengaging is one step and may be taken by any thread.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "engine.h"
+#include "cpuid.h"
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/spte.h"
+#include "x86.h"
+#include "kvm_cache_regs.h"
+
+#define PIN_BATCH	512	/* pages */
+
+/*
+ * For tests. dmp_audit=N audits after one in N engine operations, at random;
+ * dmp_fail_alloc=N lets the Nth allocation of each engagement fail.
+ */
+static unsigned int audit_every;
+module_param_named(dmp_audit, audit_every, uint, 0644);
+MODULE_PARM_DESC(dmp_audit, "Audit one in N DMP operations (default 0: never)");
+static unsigned int fail_alloc;
+module_param_named(dmp_fail_alloc, fail_alloc, uint, 0644);
+MODULE_PARM_DESC(dmp_fail_alloc, "Fail the Nth DMP allocation (default 0: none)");
+
+static void set_state_changed(struct kvm_dmp_vm *vm)
+{
+	wake_up_all(&vm->wait);
+}
+
+/*
+ * ---- What the engine asks of its host ----
+ */
+
+static bool inject_failure(struct kvm_dmp_engine *e)
+{
+	unsigned int nth = READ_ONCE(fail_alloc);
+
+	return ++e->allocations == nth && nth;
+}
+
+static u64 host_alloc_page(void *host)
+{
+	struct kvm_dmp_engine *e = host;
+	struct page *page;
+
+	if (inject_failure(e))
+		return 0;
+	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	return page ? page_to_pfn(page) : 0;
+}
+
+static void host_free_page(void *host, u64 hfn)
+{
+	__free_page(pfn_to_page(hfn));
+}
+
+/* One vCPU, outside of the guest: it is enough to flush before it enters. */
+static void host_flush_tlb(void *host)
+{
+	struct kvm_dmp_engine *e = host;
+
+	e->kvm->arch.dmp->flush_owed = true;
+}
+
+static const struct dmp_host_ops host_ops = {
+	.alloc_page	= host_alloc_page,
+	.free_page	= host_free_page,
+	.flush_tlb	= host_flush_tlb,
+};
+
+/*
+ * ---- Guest memory ----
+ */
+
+/* Pin @n pages at @hva of another process's memory into @pages. */
+static long pin_batch(struct mm_struct *mm, unsigned long hva, unsigned long n,
+		      unsigned int gup, struct page **pages)
+{
+	long got;
+
+	mmap_read_lock(mm);
+	got = pin_user_pages_remote(mm, hva, n, gup | FOLL_LONGTERM, pages,
+				    NULL, NULL);
+	mmap_read_unlock(mm);
+	return got;
+}
+
+static int pin_slot(struct kvm_dmp_engine *e, struct mm_struct *mm,
+		    unsigned int s, struct page **pages)
+{
+	struct dmp_slot *slot = &e->mmu.slot[s];
+	unsigned int gup = slot->flags & DMP_SLOT_RO ? 0 : FOLL_WRITE;
+	unsigned long done = 0, n;
+	long got, i;
+
+	while (done < slot->npages) {
+		n = min_t(unsigned long, PIN_BATCH, slot->npages - done);
+		got = pin_batch(mm, e->hva[s] + (done << PAGE_SHIFT), n, gup,
+				pages);
+		if (got <= 0)
+			return got ?: -EFAULT;
+		for (i = 0; i < got; i++)
+			slot->frames[done + i].hfn = page_to_pfn(pages[i]);
+		done += got;
+		cond_resched();
+	}
+	return 0;
+}
+
+static void unpin_slot(struct dmp_slot *slot, struct page **pages)
+{
+	bool dirty = !(slot->flags & DMP_SLOT_RO);
+	unsigned long i, n = 0;
+
+	for (i = 0; i < slot->npages && slot->frames[i].hfn; i++) {
+		pages[n++] = pfn_to_page(slot->frames[i].hfn);
+		if (n == PIN_BATCH) {
+			unpin_user_pages_dirty_lock(pages, n, dirty);
+			n = 0;
+			cond_resched();
+		}
+	}
+	if (n)
+		unpin_user_pages_dirty_lock(pages, n, dirty);
+}
+
+static void unpin_memory(struct kvm_dmp_engine *e)
+{
+	struct page **pages = kmalloc_array(PIN_BATCH, sizeof(*pages),
+					    GFP_KERNEL | __GFP_NOFAIL);
+	unsigned int s;
+
+	for (s = 0; s < e->mmu.slots; s++)
+		unpin_slot(&e->mmu.slot[s], pages);
+	kfree(pages);
+	if (e->accounted)
+		account_locked_vm(e->kvm->mm, e->accounted, false);
+}
+
+static enum dmp_reason pin_memory(struct kvm_dmp_engine *e)
+{
+	enum dmp_reason why = DMP_REASON_PIN;
+	struct mm_struct *mm = e->kvm->mm;
+	struct page **pages;
+	unsigned int s;
+
+	pages = kmalloc_array(PIN_BATCH, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return DMP_REASON_NO_MEMORY;
+	if (!mmget_not_zero(mm))
+		goto out_free;
+	if (account_locked_vm(mm, e->frames, true))
+		goto out_mm;
+	e->accounted = e->frames;
+	why = DMP_REASON_NONE;
+	for (s = 0; s < e->mmu.slots; s++)
+		if (pin_slot(e, mm, s, pages))
+			why = DMP_REASON_PIN;
+out_mm:
+	mmput(mm);
+out_free:
+	kfree(pages);
+	return why;
+}
+
+static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
+				const struct kvm_memory_slot *memslot)
+{
+	struct dmp_slot *slot = &e->mmu.slot[e->mmu.slots];
+
+	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+		return DMP_REASON_DIRTY_LOGGING;
+	if (e->mmu.slots == DMP_SLOTS_MAX)
+		return DMP_REASON_MEMSLOTS;
+	slot->frames = kvcalloc(memslot->npages, sizeof(*slot->frames),
+				GFP_KERNEL_ACCOUNT);
+	if (!slot->frames || inject_failure(e)) {
+		kvfree(slot->frames);
+		return DMP_REASON_NO_MEMORY;
+	}
+	slot->base_gfn = memslot->base_gfn;
+	slot->npages = memslot->npages;
+	slot->flags = memslot->flags & KVM_MEM_READONLY ? DMP_SLOT_RO : 0;
+	e->hva[e->mmu.slots++] = memslot->userspace_addr;
+	e->frames += memslot->npages;
+	return DMP_REASON_NONE;
+}
+
+/* Under slots_lock. KVM's private slots are no memory of the guest's. */
+static enum dmp_reason gather_slots(struct kvm_dmp_engine *e)
+{
+	struct kvm_memory_slot *memslot;
+	enum dmp_reason why;
+	int bkt;
+
+	kvm_for_each_memslot(memslot, bkt, __kvm_memslots(e->kvm, 0)) {
+		if (memslot->id >= KVM_USER_MEM_SLOTS)
+			continue;
+		why = add_slot(e, memslot);
+		if (why)
+			return why;
+	}
+	return DMP_REASON_NONE;
+}
+
+/*
+ * ---- Eligibility ----
+ */
+
+/* What can be told without the vCPU. */
+static enum dmp_reason vm_refusal(struct kvm *kvm)
+{
+	if (tdp_enabled)
+		return DMP_REASON_NESTED_PAGING;
+	if (atomic_read(&kvm->online_vcpus) != 1)
+		return DMP_REASON_VCPUS;
+	/*
+	 * Traps need a reserved bit in a 4 KiB leaf. With memory encryption
+	 * an hfn is not all that an entry needs.
+	 */
+	if (boot_cpu_data.x86_phys_bits >= 52 || shadow_me_mask)
+		return DMP_REASON_HOST_CPU;
+	return DMP_REASON_NONE;
+}
+
+/* What the vCPU does at this moment; its own thread. */
+static enum dmp_reason vcpu_refusal(struct kvm_vcpu *vcpu)
+{
+	if (is_guest_mode(vcpu))
+		return DMP_REASON_NESTED_GUEST;
+	if (is_smm(vcpu))
+		return DMP_REASON_SMM;
+	if (!is_long_mode(vcpu) || !is_paging(vcpu) ||
+	    !kvm_read_cr0_bits(vcpu, X86_CR0_WP))
+		return DMP_REASON_PAGING_MODE;
+	return vm_refusal(vcpu->kvm);
+}
+
+static struct dmp_paging vcpu_paging(struct kvm_vcpu *vcpu)
+{
+	struct dmp_paging paging = {
+		.levels = kvm_read_cr4_bits(vcpu, X86_CR4_LA57) ? 5 : 4,
+		.guest_phys_bits = cpuid_maxphyaddr(vcpu),
+		.trap_bit = BIT_ULL(51),
+	};
+
+	if (vcpu->arch.efer & EFER_NX)
+		paging.flags |= DMP_PAGING_NX;
+	if (kvm_read_cr4_bits(vcpu, X86_CR4_SMEP))
+		paging.flags |= DMP_PAGING_SMEP;
+	if (kvm_read_cr4_bits(vcpu, X86_CR4_SMAP))
+		paging.flags |= DMP_PAGING_SMAP;
+	if (guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES))
+		paging.flags |= DMP_PAGING_GBPAGES;
+	if (guest_cpuid_is_amd_or_hygon(vcpu))
+		paging.flags |= DMP_PAGING_AMD;
+	return paging;
+}
+
+/*
+ * ---- The engine's life ----
+ */
+
+static void engine_free(struct kvm_dmp_engine *e)
+{
+	unsigned int s;
+
+	dmp_mmu_destroy(&e->mmu);
+	unpin_memory(e);
+	for (s = 0; s < e->mmu.slots; s++)
+		kvfree(e->mmu.slot[s].frames);
+	kvfree(e);
+}
+
+static void add_stats(struct dmp_mmu_stats *sum, const struct dmp_mmu_stats *more)
+{
+	const u64 *from = (const u64 *)more;
+	u64 *to = (u64 *)sum;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*sum) / sizeof(u64); i++)
+		to[i] += from[i];
+}
+
+struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
+					     enum dmp_reason why)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e = vm->engine;
+
+	lockdep_assert_held(&vm->engine_lock);
+	if (!e)
+		return NULL;
+	if (vm->engaged)
+		dmp_policy_disengaged(&vm->policy, ktime_get_ns(), why,
+				      e->mmu.broken);
+	else
+		dmp_policy_refused(&vm->policy, ktime_get_ns(), why,
+				   e->mmu.broken);
+	add_stats(&vm->stats, &e->mmu.stats);
+	WRITE_ONCE(vm->engaged, false);
+	WRITE_ONCE(vm->engine, NULL);
+	set_state_changed(vm);
+	return e;
+}
+
+void kvm_dmp_engine_drop(struct kvm_dmp_engine *e)
+{
+	if (!e)
+		return;
+	/*
+	 * Waits until no vCPU is in the guest; each then goes through
+	 * vcpu_enter_guest() again, finds no engine, and loads a root of
+	 * KVM's own with a flush.
+	 */
+	kvm_make_all_cpus_request(e->kvm, KVM_REQ_DMP);
+	engine_free(e);
+}
+
+void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e;
+
+	mutex_lock(&vm->engine_lock);
+	e = kvm_dmp_engine_detach(kvm, why);
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+}
+
+static bool run_audit(struct kvm_dmp_vm *vm)
+{
+	struct dmp_mmu *mmu = &vm->engine->mmu;
+
+	vm->audits++;
+	if (dmp_mmu_audit(mmu))
+		return true;
+	vm->finding = mmu->finding;
+	if (mmu->broken == DMP_BROKEN_AUDIT)
+		pr_warn("kvm-dmp: audit: %s: gfn 0x%llx level %u index %u guest 0x%llx machine 0x%llx\n",
+			vm->finding.what, vm->finding.gfn, vm->finding.level,
+			vm->finding.index, vm->finding.guest,
+			vm->finding.machine);
+	return false;
+}
+
+struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	unsigned int every = READ_ONCE(audit_every);
+
+	if (unlikely(every) && prandom_u32_max(every) == 0)
+		run_audit(vm);
+	if (likely(!vm->engine->mmu.broken))
+		return NULL;
+	if (vm->engine->mmu.broken == DMP_BROKEN_NO_MEMORY)
+		return kvm_dmp_engine_detach(kvm, DMP_REASON_NO_MEMORY);
+	return kvm_dmp_engine_detach(kvm, DMP_REASON_BROKEN);
+}
+
+int kvm_dmp_audit(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+	int r = -ENODATA;
+
+	mutex_lock(&vm->engine_lock);
+	if (vm->engaged) {
+		/* The vCPU may not change guest entries meanwhile. */
+		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
+		r = run_audit(vm) ? 0 : -EILSEQ;
+		e = kvm_dmp_engine_check(kvm);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+	return r;
+}
+
+/* First half: everything but the vCPU's part. The policy says PREPARING. */
+static enum dmp_reason make_ready(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	enum dmp_reason why = vm_refusal(kvm);
+	u64 start = ktime_get_ns();
+	struct kvm_dmp_engine *e;
+
+	if (why)
+		return why;
+	e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
+	if (!e)
+		return DMP_REASON_NO_MEMORY;
+	e->kvm = kvm;
+	e->mmu.ops = &host_ops;
+	e->mmu.host = e;
+	e->mmu.va_base = __va(0);
+
+	/* From now on MMU notifiers note what they see. */
+	mutex_lock(&vm->engine_lock);
+	WRITE_ONCE(vm->engine, e);
+	mutex_unlock(&vm->engine_lock);
+
+	why = gather_slots(e);
+	if (!why)
+		why = pin_memory(e);
+	if (why)
+		return why;
+	e->prepare_ns = ktime_get_ns() - start;
+	smp_store_release(&e->ready, true);
+	return DMP_REASON_NONE;
+}
+
+static void prepare(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+	enum dmp_reason why;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	mutex_lock(&kvm->slots_lock);
+	why = make_ready(kvm);
+	if (why) {
+		mutex_lock(&vm->engine_lock);
+		e = kvm_dmp_engine_detach(kvm, why);
+		if (!e) {
+			dmp_policy_refused(&vm->policy, ktime_get_ns(), why, 0);
+			set_state_changed(vm);
+		}
+		mutex_unlock(&vm->engine_lock);
+	} else {
+		kvm_for_each_vcpu(i, vcpu, kvm) {
+			kvm_make_request(KVM_REQ_DMP, vcpu);
+			kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
+			kvm_vcpu_kick(vcpu);
+		}
+	}
+	mutex_unlock(&kvm->slots_lock);
+	kvm_dmp_engine_drop(e);
+}
+
+static void engage_worker(struct work_struct *work)
+{
+	struct kvm_dmp_vm *vm = container_of(work, struct kvm_dmp_vm, engage_work);
+	struct kvm *kvm = vm->kvm;
+
+	prepare(kvm);
+	kvm_put_kvm(kvm);
+}
+
+void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	bool go;
+
+	if (READ_ONCE(vm->engaged) || !mutex_trylock(&vm->engine_lock))
+		return;
+	go = dmp_policy_tick(&vm->policy, ktime_get_ns(), d->faults);
+	if (go) {
+		kvm_get_kvm(vcpu->kvm);
+		if (!queue_work(system_unbound_wq, &vm->engage_work))
+			kvm_put_kvm(vcpu->kvm);
+	}
+	mutex_unlock(&vm->engine_lock);
+}
+
+static bool is_preparing(struct kvm_dmp_vm *vm)
+{
+	return READ_ONCE(vm->policy.state) == DMP_STATE_PREPARING;
+}
+
+int kvm_dmp_engage(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	bool go;
+	long r;
+
+	mutex_lock(&vm->engine_lock);
+	if (vm->engaged) {
+		mutex_unlock(&vm->engine_lock);
+		return 0;
+	}
+	go = dmp_policy_force(&vm->policy);
+	mutex_unlock(&vm->engine_lock);
+	if (!go && !is_preparing(vm))
+		return -EINVAL;
+	if (go)
+		prepare(kvm);
+	r = wait_event_interruptible_timeout(vm->wait, !is_preparing(vm), 10 * HZ);
+	if (r < 0)
+		return r;
+	if (!r)
+		return -EBUSY;	/* the vCPU does not run; it engages when it does */
+	return READ_ONCE(vm->policy.state) == DMP_STATE_ENGAGED ? 0 : -EAGAIN;
+}
+
+/*
+ * Second half, in the vCPU's thread under engine_lock. On a refusal the
+ * detached engine, for the caller to drop.
+ */
+static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_engine *e = vm->engine;
+	enum dmp_reason why = vcpu_refusal(vcpu);
+	u64 start = ktime_get_ns();
+
+	if (why)
+		return kvm_dmp_engine_detach(vcpu->kvm, why);
+	e->mmu.paging = vcpu_paging(vcpu);
+	dmp_mmu_init(&e->mmu);
+	/* KVM's own shadow pages write-protect guest tables; all must go. */
+	kvm_mmu_unload(vcpu);
+	kvm_mmu_zap_all(vcpu->kvm);
+	vcpu->arch.dmp->root_valid = false;
+	if (!dmp_mmu_load_root(&e->mmu, kvm_dmp_cr3_gfn(vcpu)))
+		return kvm_dmp_engine_check(vcpu->kvm);
+	e->engage_ns = ktime_get_ns() - start;
+	WRITE_ONCE(vm->engaged, true);
+	dmp_policy_engaged(&vm->policy, ktime_get_ns());
+	set_state_changed(vm);
+	return kvm_dmp_engine_check(vcpu->kvm);
+}
+
+/*
+ * ---- Changes of the memory behind the guest ----
+ */
+
+/*
+ * From an MMU notifier, when it is over: no lock that sleeps. Most are about
+ * pages that did not change, since they are pinned.
+ */
+void kvm_arch_memory_changed(struct kvm *kvm, unsigned long start,
+			     unsigned long end)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+
+	if (!static_branch_unlikely(&kvm_dmp_machine) || !READ_ONCE(vm->engine))
+		return;
+	spin_lock(&vm->suspect_lock);
+	if (vm->suspects < KVM_DMP_SUSPECTS)
+		vm->suspect[vm->suspects] = (struct kvm_dmp_range){ start, end };
+	if (vm->suspects <= KVM_DMP_SUSPECTS)
+		vm->suspects++;
+	spin_unlock(&vm->suspect_lock);
+	kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
+}
+
+/* Whether pages [first, end) of slot @s are still the ones pinned. */
+static bool is_unchanged(struct kvm_dmp_engine *e, unsigned int s,
+			 unsigned long first, unsigned long end)
+{
+	const struct dmp_slot *slot = &e->mmu.slot[s];
+	unsigned int gup = slot->flags & DMP_SLOT_RO ? 0 : FOLL_WRITE;
+	struct page *page;
+	bool same;
+
+	for (; first < end; first++) {
+		if (pin_user_pages_fast(e->hva[s] + (first << PAGE_SHIFT), 1,
+					gup, &page) != 1)
+			return false;
+		same = page_to_pfn(page) == slot->frames[first].hfn;
+		unpin_user_page(page);
+		if (!same)
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+static bool is_range_unchanged(struct kvm_dmp_engine *e,
+			       const struct kvm_dmp_range *range)
+{
+	unsigned long first, end, bytes;
+	unsigned int s;
+
+	for (s = 0; s < e->mmu.slots; s++) {
+		bytes = e->mmu.slot[s].npages << PAGE_SHIFT;
+		first = max(range->start, e->hva[s]);
+		end = min(range->end, e->hva[s] + bytes);
+		if (first < end &&
+		    !is_unchanged(e, s, (first - e->hva[s]) >> PAGE_SHIFT,
+				  (end - e->hva[s] + PAGE_SIZE - 1) >> PAGE_SHIFT))
+			return false;
+	}
+	return true;
+}
+
+static bool check_suspects(struct kvm_dmp_vm *vm)
+{
+	struct kvm_dmp_range all = { 0, ULONG_MAX }, range[KVM_DMP_SUSPECTS];
+	unsigned int n, i;
+
+	spin_lock(&vm->suspect_lock);
+	n = vm->suspects;
+	vm->suspects = 0;
+	memcpy(range, vm->suspect, sizeof(range));
+	spin_unlock(&vm->suspect_lock);
+	if (n > KVM_DMP_SUSPECTS)
+		return is_range_unchanged(vm->engine, &all);
+	for (i = 0; i < n; i++)
+		if (!is_range_unchanged(vm->engine, &range[i]))
+			return false;
+	return true;
+}
+
+/* KVM_REQ_DMP, in the vCPU's thread before it enters the guest. */
+void kvm_dmp_service(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+
+	mutex_lock(&vm->engine_lock);
+	if (vm->engine && smp_load_acquire(&vm->engine->ready)) {
+		if (!check_suspects(vm))
+			e = kvm_dmp_engine_detach(vcpu->kvm,
+						  DMP_REASON_MEMORY_CHANGED);
+		else if (!vm->engaged)
+			e = take_into_use(vcpu);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+}
+
+/* Under slots_lock; also when only a slot's flags change. */
+void kvm_dmp_memslots_change(struct kvm *kvm)
+{
+	if (static_branch_unlikely(&kvm_dmp_machine) &&
+	    READ_ONCE(kvm->arch.dmp->engine))
+		kvm_dmp_disengage(kvm, DMP_REASON_MEMSLOTS);
+}
+
+/* The vCPU's thread, wherever paging registers change. */
+void __kvm_dmp_reset_context(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+	struct dmp_paging paging;
+	enum dmp_reason why;
+
+	if (!READ_ONCE(vm->engaged))
+		return;
+	mutex_lock(&vm->engine_lock);
+	if (vm->engaged) {
+		why = vcpu_refusal(vcpu);
+		paging = vcpu_paging(vcpu);
+		if (!why && memcmp(&paging, &vm->engine->mmu.paging, sizeof(paging)))
+			why = DMP_REASON_PAGING_MODE;
+		if (why)
+			e = kvm_dmp_engine_detach(vcpu->kvm, why);
+		else
+			vcpu->arch.dmp->root_valid = false;
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+}
+
+void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm)
+{
+	vm->kvm = kvm;
+	mutex_init(&vm->engine_lock);
+	spin_lock_init(&vm->suspect_lock);
+	init_waitqueue_head(&vm->wait);
+	INIT_WORK(&vm->engage_work, engage_worker);
+}
+
+/* No vCPU is left and no worker holds the VM. */
+void kvm_dmp_engine_destroy_vm(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e = vm->engine;
+
+	vm->engaged = false;
+	vm->engine = NULL;
+	if (e)
+		engine_free(e);
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Running on machine tables: what the hooks do while a VM is engaged. All in
+ * the vCPU's own thread.
+ */
+#include "engine.h"
+#include "mmu.h"
+#include "x86.h"
+#include "kvm_cache_regs.h"
+
+DEFINE_STATIC_KEY_FALSE(kvm_dmp_machine);
+EXPORT_SYMBOL_GPL(kvm_dmp_machine);
+
+/*
+ * Also true just after another thread has disengaged the VM, until this vCPU
+ * has a root of KVM's own again.
+ */
+bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->kvm->arch.dmp->engaged) ||
+	       !VALID_PAGE(vcpu->arch.mmu->root.hpa);
+}
+
+/*
+ * Before each entry, in place of kvm_mmu_load(). A disengagement after this
+ * has made a request, which keeps the vCPU from entering.
+ */
+int kvm_dmp_load(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+	struct dmp_mmu *mmu;
+	u64 hfn;
+
+	if (!READ_ONCE(vm->engaged))
+		return kvm_mmu_load(vcpu);
+	if (likely(d->root_valid && !vm->flush_owed))
+		return 0;
+
+	mutex_lock(&vm->engine_lock);
+	if (vm->engaged && !d->root_valid) {
+		mmu = &vm->engine->mmu;
+		hfn = dmp_mmu_load_root(mmu, kvm_dmp_cr3_gfn(vcpu));
+		if (hfn) {
+			static_call(kvm_x86_load_mmu_pgd)(vcpu, PFN_PHYS(hfn),
+							  mmu->paging.levels);
+			d->root_valid = true;
+		}
+		e = kvm_dmp_engine_check(vcpu->kvm);
+	}
+	if (vm->flush_owed) {
+		vm->flush_owed = false;
+		static_call(kvm_x86_flush_tlb_current)(vcpu);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+	return READ_ONCE(vm->engaged) ? 0 : kvm_mmu_load(vcpu);
+}
+
+bool __kvm_dmp_new_pgd(struct kvm_vcpu *vcpu)
+{
+	if (!READ_ONCE(vcpu->kvm->arch.dmp->engaged))
+		return false;
+	vcpu->arch.dmp->root_valid = false;
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+	return true;
+}
+
+/* The access that faulted (SDM vol. 3, 4.6.1 for what SMAP asks). */
+static u32 fault_access(struct kvm_vcpu *vcpu, u64 error_code)
+{
+	u32 access = error_code & (PFERR_WRITE_MASK | PFERR_USER_MASK |
+				   PFERR_FETCH_MASK);
+
+	if (!(access & PFERR_USER_MASK) &&
+	    static_call(kvm_x86_get_cpl)(vcpu) != 3 &&
+	    static_call(kvm_x86_get_rflags)(vcpu) & X86_EFLAGS_AC)
+		access |= DMP_ACCESS_AC;
+	return access;
+}
+
+static void inject(struct kvm_vcpu *vcpu, const struct dmp_fault *fault)
+{
+	struct x86_exception exception = {
+		.vector = PF_VECTOR,
+		.error_code_valid = true,
+		.error_code = fault->error_code,
+		.address = fault->gva,
+	};
+
+	kvm_inject_emulated_page_fault(vcpu, &exception);
+}
+
+int kvm_dmp_page_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code,
+		       void *insn, int insn_len)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct dmp_fault fault = { .gva = gva };
+	enum dmp_fault_kind kind = DMP_FAULT_RESOLVED;
+	struct kvm_dmp_engine *e = NULL;
+
+	++vcpu->stat.pf_taken;
+	mutex_lock(&vm->engine_lock);
+	if (vm->engaged) {
+		fault.access = fault_access(vcpu, error_code);
+		kind = dmp_mmu_fault(&vm->engine->mmu, &fault);
+		e = kvm_dmp_engine_check(vcpu->kvm);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+
+	switch (kind) {
+	case DMP_FAULT_GUEST:
+		inject(vcpu, &fault);
+		return 1;
+	case DMP_FAULT_TABLE:
+		kvm_dmp_note(vcpu, DMP_KIND_PF_TABLE);
+		break;
+	case DMP_FAULT_EMULATE:
+		kvm_dmp_note(vcpu, DMP_KIND_PF_MMIO);
+		break;
+	default:
+		/* Resolved, or no longer engaged: the guest tries again. */
+		return 1;
+	}
+	return x86_emulate_instruction(vcpu, gva, EMULTYPE_PF, insn, insn_len);
+}
+
+bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu)
+{
+	if (!READ_ONCE(vcpu->kvm->arch.dmp->engaged))
+		return false;
+	kvm_dmp_disengage(vcpu->kvm, DMP_REASON_EMULATION);
+	return true;
+}
+
+/* On true engine_lock stays held until kvm_dmp_write_end(). */
+bool __kvm_dmp_write_begin(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int bytes)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	bool table;
+
+	if (!READ_ONCE(vm->engaged))
+		return false;
+	mutex_lock(&vm->engine_lock);
+	table = vm->engaged && dmp_mmu_write_begin(&vm->engine->mmu, gpa, bytes,
+						   &vcpu->arch.dmp->write);
+	if (!table)
+		mutex_unlock(&vm->engine_lock);
+	return table;
+}
+
+void kvm_dmp_write_end(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_engine *e;
+
+	dmp_mmu_write_end(&vm->engine->mmu, &vcpu->arch.dmp->write);
+	e = kvm_dmp_engine_check(vcpu->kvm);
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What an engaged VM has; shared by engage.c and engaged.c only.
+ */
+#ifndef KVM_DMP_ENGINE_H
+#define KVM_DMP_ENGINE_H
+
+#include "port.h"
+
+/*
+ * kvm->arch.dmp->engine. Made and pinned by one thread under slots_lock, then
+ * taken into use by the vCPU's; from then on all under engine_lock.
+ */
+struct kvm_dmp_engine {
+	struct dmp_mmu mmu;
+	struct kvm *kvm;
+	unsigned long hva[DMP_SLOTS_MAX];	/* of mmu.slot[], same index */
+	unsigned long frames;			/* in all slots */
+	unsigned long accounted;		/* pages of RLIMIT_MEMLOCK */
+	bool ready;				/* pinned; may be taken into use */
+	u64 allocations;			/* for fault injection */
+	u64 prepare_ns, engage_ns;		/* what it took */
+};
+
+/*
+ * Detach the engine, under engine_lock: no hook finds it from then on. The
+ * caller then calls kvm_dmp_engine_drop() without the lock. NULL when there
+ * is none.
+ */
+struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
+					     enum dmp_reason why);
+
+/*
+ * Free a detached engine: get every vCPU out of the guest, then give back
+ * tables and pinned memory. May sleep.
+ */
+void kvm_dmp_engine_drop(struct kvm_dmp_engine *e);
+
+/*
+ * After any engine operation, under engine_lock: runs the audit if it is due.
+ * The engine when it is broken and was detached, for the caller to drop.
+ */
+struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm);
+
+#endif /* KVM_DMP_ENGINE_H */
