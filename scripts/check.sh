@@ -38,6 +38,8 @@ IGNORE_USER=(
 	ENOSYS
 	MACRO_WITH_FLOW_CONTROL		# CHECK() in tests
 	LINE_SPACING
+	SUSPECT_CODE_INDENT		# loops that are macros
+	QUOTED_WHITESPACE_BEFORE_NEWLINE	# bad input is to have it
 )
 
 # clang-tidy's opinions that are not ours.
