@@ -132,6 +132,10 @@ static bool check_link(struct dmp_mmu *mmu, struct dmp_table *table,
 	if (!machine)
 		return found(mmu, "link missing", table, index, guest);
 	why = dmp_trap_why(machine);
+	if (why == DMP_TRAP_NO_RAM)
+		return !dmp_pte_is_leaf(guest, table->level) &&
+		       !dmp_table_may_be(mmu, dmp_pte_gfn(guest)) ? true :
+		       found(mmu, "a table taken for none", table, index, guest);
 	if (dmp_pte_has_rsvd(&mmu->paging, guest, table->level) ?
 	    why != DMP_TRAP_RSVD : why != DMP_TRAP_LAZY)
 		return found(mmu, "wrong trap", table, index, guest);

@@ -27,9 +27,9 @@ static enum walk_end walk_guest(const struct dmp_mmu *mmu, u64 root_gfn,
 
 	walk->perm = dmp_perm_all();
 	for (;; level--) {
-		frame = dmp_frame_find(mmu, gfn);
-		if (!frame)
+		if (!dmp_table_may_be(mmu, gfn))
 			return WALK_NO_TABLE;
+		frame = dmp_frame_find(mmu, gfn);
 		walk->table_gfn[level] = gfn;
 		walk->entry[level] = (u64 *)dmp_hfn_va(mmu, frame->hfn) +
 				     dmp_index(gva, level);
@@ -84,8 +84,8 @@ static u64 set_ad(struct dmp_mmu *mmu, struct walk *walk, u32 access, bool *ok)
 		}
 		set |= want;
 		dmp_frame_follow(mmu, walk->table_gfn[level],
-				 dmp_index_of(walk->entry[level]), old,
-				 old | want);
+				 dmp_index_of(walk->entry[level]), 1, &old,
+				 level);
 		walk->value[level] |= want;
 	}
 	return set;
@@ -117,10 +117,16 @@ static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 	unsigned int level;
 
 	mmu->stats.repaired++;
-	for (level = mmu->paging.levels; level >= walk->leaf; level--)
-		dmp_frame_follow(mmu, walk->table_gfn[level],
-				 dmp_index_of(walk->entry[level]),
-				 walk->value[level], walk->value[level]);
+	mmu->trusted = true;
+	for (level = mmu->paging.levels; level >= walk->leaf; level--) {
+		table = dmp_table_find(mmu, walk->table_gfn[level], level);
+		if (table)
+			dmp_table_follow(mmu, table,
+					 dmp_index_of(walk->entry[level]),
+					 walk->value[level],
+					 walk->value[level]);
+	}
+	mmu->trusted = false;
 }
 
 static enum dmp_fault_kind guest_fault(struct dmp_mmu *mmu,
@@ -204,10 +210,7 @@ enum dmp_fault_kind dmp_mmu_fault(struct dmp_mmu *mmu, struct dmp_fault *fault)
 
 	if (mmu->broken || !mmu->loaded)
 		return DMP_FAULT_BROKEN;
-	/* What the CPU walks is what the loaded root reaches. */
-	mmu->trusted = true;
 	kind = classify(mmu, fault);
-	mmu->trusted = false;
 	dmp_mmu_settle(mmu);
 	return mmu->broken ? DMP_FAULT_BROKEN : kind;
 }
@@ -242,21 +245,9 @@ bool dmp_mmu_write_begin(struct dmp_mmu *mmu, u64 gpa, unsigned int bytes,
 
 void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write)
 {
-	const struct dmp_frame *frame = dmp_frame_find(mmu, write->gfn);
-	const u64 *guest;
-	unsigned int i;
-	u64 new;
-
-	if (mmu->broken || !frame)
+	if (mmu->broken)
 		return;
-	guest = dmp_hfn_va(mmu, frame->hfn);
-	mmu->trusted = dmp_mmu_is_loaded_table(mmu, write->gfn);
-	for (i = 0; i < write->count && !mmu->broken; i++) {
-		new = DMP_READ_ONCE(guest[write->first + i]);
-		if (new != write->old[i])
-			dmp_frame_follow(mmu, write->gfn, write->first + i,
-					 write->old[i], new);
-	}
-	mmu->trusted = false;
+	dmp_frame_follow(mmu, write->gfn, write->first, write->count,
+			 write->old, 0);
 	dmp_mmu_settle(mmu);
 }

@@ -271,9 +271,9 @@ bool dmp_mmu_is_live_table(struct dmp_mmu *mmu, u64 gfn)
 	return settle_life(mmu, gfn) != DEAD;
 }
 
-bool dmp_mmu_is_loaded_table(struct dmp_mmu *mmu, u64 gfn)
+bool dmp_table_is_loaded(struct dmp_mmu *mmu, struct dmp_table *table)
 {
-	return frame_life(mmu, gfn) == LIVE_LOADED;
+	return climb(mmu, table) == LIVE_LOADED;
 }
 
 void dmp_mmu_settle(struct dmp_mmu *mmu)

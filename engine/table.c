@@ -31,6 +31,14 @@ struct dmp_frame *dmp_frame_find(const struct dmp_mmu *mmu, u64 gfn)
 	return frame->hfn ? frame : NULL;
 }
 
+bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_slot *slot = dmp_slot_find(mmu, gfn);
+
+	return slot && !(slot->flags & DMP_SLOT_RO) &&
+	       slot->frames[gfn - slot->base_gfn].hfn;
+}
+
 /*
  * ---- Table records ----
  */
@@ -243,6 +251,46 @@ static void leaf_refresh(struct dmp_mmu *mmu, struct dmp_table *table,
 		 dmp_frame_find(mmu, leaf_gfn(table, index, guest)), frame);
 }
 
+static bool leaf_maps(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		      unsigned int index, u64 hfn)
+{
+	u64 machine = table->entries[index];
+
+	return machine & DMP_PTE_P && dmp_pte_gfn(machine) == hfn &&
+	       !dmp_is_trap(&mmu->paging, machine);
+}
+
+/*
+ * A guest may map part of its memory twice for good (Linux: what its image
+ * leaves when the initial parts are freed). Both mappings come from tables
+ * that are alike, index for index: remember such pairs of tables, or each
+ * promotion there would take a search. The pair of the dmap leaf's table,
+ * when it does map @frame; else NULL.
+ */
+static struct dmp_table *pair_of(const struct dmp_mmu *mmu,
+				 const struct dmp_frame *frame)
+{
+	struct dmp_table *pair;
+	u32 id;
+
+	if (!frame->dmap_table)
+		return NULL;
+	id = dmp_table_of(mmu, frame->dmap_table)->pair;
+	pair = id ? dmp_table_of(mmu, id) : NULL;
+	if (!pair || pair->id != id || pair->level != 1 ||
+	    !leaf_maps(mmu, pair, frame->dmap_index, frame->hfn))
+		return NULL;
+	return pair;
+}
+
+static void note_pair(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
+		      const struct dmp_table *table, unsigned int index)
+{
+	if (frame->dmap_table && frame->dmap_table != table->id &&
+	    frame->dmap_index == index && !pair_of(mmu, frame))
+		dmp_table_of(mmu, frame->dmap_table)->pair = table->id;
+}
+
 /* Refresh every leaf that maps @frame, wherever it is. */
 static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 {
@@ -387,6 +435,8 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
 	if (!table->guest || dmp_pte_is_leaf(new, table->level))
 		child = split_make(mmu, table, index, new);
+	else if (!dmp_table_may_be(mmu, dmp_pte_gfn(new)))
+		return dmp_make_trap(&mmu->paging, DMP_TRAP_NO_RAM);
 	else
 		child = dmp_table_get(mmu, dmp_pte_gfn(new), table->level - 1,
 				      DMP_TABLE_HELD);
@@ -454,19 +504,34 @@ void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
 }
 
 /*
- * Lower levels first: following at a higher level may take tables away, and
- * what it takes must match the guest's memory, which has changed already.
+ * Level by level, lower levels first: following at a higher level may take
+ * tables of this very frame away (a self-map), and what it takes must match
+ * the guest's memory, which has changed already. Each level reads the entries
+ * again, since the one before may have set A and D in them.
+ *
+ * What is trusted is a matter of each level: a frame that is a live table at
+ * one may still be a dead one at another.
  */
-void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int index,
-		      u64 old, u64 new)
+void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int first,
+		      unsigned int count, const u64 *old, unsigned int walked)
 {
 	struct dmp_table *table;
-	unsigned int level;
+	unsigned int level, i;
+	u64 new;
 
-	for (level = 1; level <= mmu->paging.levels && !mmu->broken; level++) {
+	for (level = 1; level <= mmu->paging.levels; level++) {
 		table = dmp_table_find(mmu, gfn, level);
-		if (table && table->flags & DMP_TABLE_HELD)
-			dmp_table_follow(mmu, table, index, old, new);
+		if (!table || !(table->flags & DMP_TABLE_HELD))
+			continue;
+		mmu->trusted = level == walked ||
+			       dmp_table_is_loaded(mmu, table);
+		for (i = 0; i < count && !mmu->broken; i++) {
+			new = DMP_READ_ONCE(table->guest[first + i]);
+			if (new != old[i])
+				dmp_table_follow(mmu, table, first + i, old[i],
+						 new);
+		}
+		mmu->trusted = false;
 	}
 }
 
@@ -535,7 +600,7 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	unsigned int i;
 	u64 guest;
 
-	if (!frame) {
+	if (!dmp_table_may_be(mmu, gfn)) {
 		dmp_break(mmu, DMP_BROKEN_TABLE_NOT_RAM);
 		return NULL;
 	}

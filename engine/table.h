@@ -58,9 +58,13 @@ void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table);
 void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
 		      unsigned int index, u64 old, u64 new);
 
-/* As follow(), for each held machine table of the guest table @gfn. */
-void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int index,
-		      u64 old, u64 new);
+/*
+ * As follow(), for each held machine table of the guest table @gfn, where
+ * @count entries from @first were @old and may have changed. @walked: the
+ * level at which the CPU's walk has just come by, 0 when none has.
+ */
+void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int first,
+		      unsigned int count, const u64 *old, unsigned int walked);
 
 /* Make @table's frame read-only everywhere, or no longer. */
 void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table);
@@ -81,8 +85,11 @@ static inline void dmp_flush(struct dmp_mmu *mmu)
 	mmu->ops->flush_tlb(mmu->host);
 }
 
-/* Whether the loaded root surely reaches the table @gfn. */
-bool dmp_mmu_is_loaded_table(struct dmp_mmu *mmu, u64 gfn);
+/* Whether the loaded root surely reaches @table. */
+bool dmp_table_is_loaded(struct dmp_mmu *mmu, struct dmp_table *table);
+
+/* Whether a guest table can be at @gfn: RAM, and not ROM, which takes no A. */
+bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn);
 
 /*
  * At the end of each call from outside: a held frame that user space is about
