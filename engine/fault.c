@@ -114,6 +114,7 @@ static bool machine_allows(const struct dmp_mmu *mmu, u64 gva, u32 access)
 /* The machine entry is weaker than the guest's for no known reason. */
 static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 {
+	struct dmp_table *table;
 	unsigned int level;
 
 	mmu->stats.repaired++;
