@@ -60,7 +60,8 @@ struct dmp_frame {
 	u32 dmap_table;		/* where its first writable supervisor leaf is: */
 	u16 dmap_index;		/*   table id (0: unknown) and index */
 	u16 held : 12;		/* machine tables that need it read-only */
-	u16 aliased : 1;	/* promotion took more than the dmap leaf */
+	u16 paired : 1;		/* promotion took the dmap leaf's pair, too */
+	u16 aliased : 1;	/* promotion took other leaves */
 };
 
 #define DMP_HELD_MAX	4095	/* struct dmp_frame.held */
@@ -94,7 +95,9 @@ struct dmp_table {
 	u16 parent_index;
 	u8 level;
 	u8 flags;		/* DMP_TABLE_* */
-	u32 traps;		/* writes trapped since last verified */
+	u32 pair;		/* level 1: a table that maps many of the same
+				 * frames at the same indices; 0: none known
+				 */
 };
 
 /* An address space. */

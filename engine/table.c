@@ -296,7 +296,6 @@ static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 {
 	struct dmp_table *table;
 	unsigned int index;
-	u64 machine;
 	u32 id;
 
 	mmu->stats.alias_searches++;
@@ -304,11 +303,10 @@ static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 		if (table->level != 1)
 			continue;
 		for (index = 0; index < DMP_ENTRIES; index++) {
-			machine = table->entries[index];
-			if (machine & DMP_PTE_P &&
-			    dmp_pte_gfn(machine) == frame->hfn &&
-			    !dmp_is_trap(&mmu->paging, machine))
-				leaf_refresh(mmu, table, index);
+			if (!leaf_maps(mmu, table, index, frame->hfn))
+				continue;
+			leaf_refresh(mmu, table, index);
+			note_pair(mmu, frame, table, index);
 		}
 	}
 }
@@ -546,9 +544,16 @@ void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int first,
 
 static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 {
+	struct dmp_table *pair;
+
 	if (frame->writable && frame->dmap_table)
 		leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
 			     frame->dmap_index);
+	pair = frame->writable ? pair_of(mmu, frame) : NULL;
+	if (pair) {
+		frame->paired = 1;
+		leaf_refresh(mmu, pair, frame->dmap_index);
+	}
 	if (frame->writable) {
 		frame->aliased = 1;
 		refresh_aliases(mmu, frame);
@@ -561,13 +566,19 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 /* No flush: mappings only become stronger. */
 static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 {
-	if (frame->aliased) {
-		frame->aliased = 0;
+	struct dmp_table *pair = frame->paired ? pair_of(mmu, frame) : NULL;
+
+	if (frame->aliased || (frame->paired && !pair)) {
 		refresh_aliases(mmu, frame);
-	} else if (frame->dmap_table) {
-		leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
-			     frame->dmap_index);
+	} else {
+		if (frame->dmap_table)
+			leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
+				     frame->dmap_index);
+		if (pair)
+			leaf_refresh(mmu, pair, frame->dmap_index);
 	}
+	frame->aliased = 0;
+	frame->paired = 0;
 }
 
 void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table)
