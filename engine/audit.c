@@ -53,12 +53,19 @@ static bool is_mapping(const struct dmp_mmu *mmu, u64 machine)
 }
 
 /*
- * The VMM's own page walks set A and D in guest entries: then the machine
- * entry of a user leaf is weaker than it might be, until the next fault.
+ * Whether @table's entry @guest may be weaker than it could be, until the next
+ * fault: the VMM's own page walks set A and D in user entries. So does, in
+ * supervisor entries, the same frame as a table of another level.
  */
-static bool is_lazy(const struct dmp_mmu *mmu, u64 machine, u64 want, u64 guest)
+static bool may_be_lazy(const struct dmp_table *table, u64 guest)
 {
-	if (!(guest & DMP_PTE_US))
+	return guest & DMP_PTE_US || table->flags & DMP_TABLE_MIXED;
+}
+
+static bool is_lazy(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		    u64 machine, u64 want, u64 guest)
+{
+	if (!may_be_lazy(table, guest))
 		return false;
 	return machine == dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY) ||
 	       machine == (want & ~DMP_PTE_RW);
@@ -81,7 +88,7 @@ static bool check_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 			return found(mmu, "table mapped writable", table,
 				     index, guest);
 	}
-	if (machine != want && !is_lazy(mmu, machine, want, guest))
+	if (machine != want && !is_lazy(mmu, table, machine, want, guest))
 		return found(mmu, "leaf differs from its translation", table,
 			     index, guest);
 	return true;
@@ -139,7 +146,7 @@ static bool check_link(struct dmp_mmu *mmu, struct dmp_table *table,
 	if (dmp_pte_has_rsvd(&mmu->paging, guest, table->level) ?
 	    why != DMP_TRAP_RSVD : why != DMP_TRAP_LAZY)
 		return found(mmu, "wrong trap", table, index, guest);
-	if (why == DMP_TRAP_LAZY && guest & DMP_PTE_A && !(guest & DMP_PTE_US))
+	if (why == DMP_TRAP_LAZY && guest & DMP_PTE_A && !may_be_lazy(table, guest))
 		return found(mmu, "supervisor entry lazy", table, index, guest);
 	return true;
 }

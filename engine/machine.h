@@ -79,6 +79,7 @@ struct dmp_slot {
 #define DMP_TABLE_ROOT	1u	/* top level; copy is valid when not held */
 #define DMP_TABLE_SPLIT	2u	/* part of a large guest leaf; no guest table */
 #define DMP_TABLE_HELD	4u	/* counted in its frame's held */
+#define DMP_TABLE_MIXED	8u	/* its frame is, or was, a table of two levels */
 
 /* One machine table. */
 struct dmp_table {

@@ -149,6 +149,10 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
 
+	if (frame->tables) {
+		table->flags |= DMP_TABLE_MIXED;
+		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
+	}
 	table->next = frame->tables;
 	frame->tables = table->id;
 }
