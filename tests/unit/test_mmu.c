@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random histories of guests on machine tables, each step checked against a
+ * plain MMU and audited. DMP_SEED and DMP_STEPS replay one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "guest.h"
+
+static u64 env(const char *name, u64 otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoull(value, NULL, 0) : otherwise;
+}
+
+static struct guest *volatile guest;	/* for the leak check, on failure */
+
+static struct guest *guest_new(u64 seed, unsigned int levels)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+
+	guest = g;
+	assert_non_null(g);
+	g_boot(g, seed, levels);
+	return g;
+}
+
+static void guest_end(struct guest *g)
+{
+	g_shutdown(g);
+	free(g);
+}
+
+static void check_all(struct guest *g, unsigned int every)
+{
+	m_audit(&g->m);
+	if (every && g->m.step % every == 0) {
+		m_check_machine(&g->m);
+		m_check_memory(&g->m);
+	}
+}
+
+static void report(const struct guest *g, unsigned int levels)
+{
+	const struct dmp_mmu_stats *s = &g->m.mmu->stats;
+
+	printf("  seed %llu, %u levels: %llu steps, %llu accesses, %llu TLB hits, faults guest %llu resolved %llu table %llu device %llu, races %llu; tables %u roots %u evictions %llu stale %llu alias searches %llu repaired %llu\n",
+	       g->m.seed, levels, g->m.step, g->m.accesses, g->m.hits,
+	       g->m.faults[DMP_FAULT_GUEST], g->m.faults[DMP_FAULT_RESOLVED],
+	       g->m.faults[DMP_FAULT_TABLE], g->m.faults[DMP_FAULT_EMULATE],
+	       g->m.races, g->m.mmu->tables, g->m.mmu->roots, s->root_evictions,
+	       s->stale_found, s->alias_searches, s->repaired);
+}
+
+static void run_history(u64 seed, u64 steps)
+{
+	unsigned int levels = seed & 1 ? 5 : 4;
+	struct guest *g = guest_new(seed, levels);
+
+	m_engage(&g->m);
+	m_audit(&g->m);
+	while (g->m.step < steps) {
+		g_step(g);
+		check_all(g, 16);
+	}
+	report(g, levels);
+	m_check_memory(&g->m);
+	m_disengage(&g->m);
+	guest_end(g);
+}
+
+static void test_histories(void **state)
+{
+	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 400);
+
+	(void)state;
+	if (seed) {
+		run_history(seed, steps);
+		return;
+	}
+	for (seed = 1; seed <= env("DMP_SEEDS", 12); seed++)
+		run_history(seed, steps);
+}
+
+/*
+ * The engine at each of its allocations in turn: engaging fails at the first,
+ * the second, ... and each time nothing is left behind.
+ */
+static void test_engage_without_memory(void **state)
+{
+	struct guest *g = guest_new(env("DMP_SEED", 6), 4);
+	struct machine *m = &g->m;
+	u64 k;
+
+	(void)state;
+	while (m->step < 150)	/* with no engine: just to have address spaces */
+		g_step(g);
+	m->op = "engage";
+	for (k = 1;; k++) {
+		m->allocs = 0;
+		m->fail_at = k;
+		m_engage(m);
+		if (!m->broken)
+			break;
+		m->step = k;
+		if (m->mmu->broken != DMP_BROKEN_NO_MEMORY)
+			m_fail(m, "broken: %s", dmp_broken_name(m->mmu->broken));
+		m_disengage(m);
+	}
+	printf("  %llu allocations\n", k - 1);
+	assert_true(k > 10);
+	m_audit(m);
+	m_disengage(m);
+	guest_end(g);
+}
+
+/* The same anywhere in a history, which goes on without the engine. */
+static void test_history_without_memory(void **state)
+{
+	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 400);
+	u64 last = seed ? seed : 4, broken = 0;
+	struct guest *g;
+
+	(void)state;
+	for (seed = seed ? seed : 1; seed <= last; seed++) {
+		g = guest_new(seed, seed & 1 ? 5 : 4);
+		while (g->m.step < steps) {
+			g->m.fail_at = 0;
+			m_engage(&g->m);
+			g->m.allocs = 0;
+			g->m.fail_at = 1 + m_below(&g->m, 40);
+			while (!g->m.broken && g->m.step < steps)
+				g_step(g);
+			if (g->m.broken && g->m.mmu->broken != DMP_BROKEN_NO_MEMORY)
+				m_fail(&g->m, "broken: %s",
+				       dmp_broken_name(g->m.mmu->broken));
+			broken += g->m.broken;
+			m_disengage(&g->m);
+			g_step(g);
+		}
+		guest_end(g);
+	}
+	printf("  without memory %llu times\n", broken);
+	assert_true(broken > 10);
+}
+
+static u64 hostile_entry(struct machine *m, u64 pool, unsigned int frames)
+{
+	u64 gfn = pool + m_below(m, frames), entry;
+
+	switch (m_below(m, 24)) {
+	case 0:
+		gfn = m_below(m, M_GFNS);	/* holes, ROM, devices */
+		break;
+	case 1:
+		return m_random(m);
+	}
+	entry = gfn << 12 | (m_random(m) & 0x1ff & ~DMP_PTE_PS);
+	if (m_chance(m, 90))
+		entry |= DMP_PTE_P;
+	if (m_chance(m, 60))
+		entry |= DMP_PTE_A | DMP_PTE_RW;
+	if (m_chance(m, 4))
+		entry |= DMP_PTE_PS;
+	if (m_chance(m, 2))
+		entry &= ~0x1ff000ull;
+	if (m_chance(m, 20))
+		entry |= DMP_PTE_NX;
+	return entry;
+}
+
+static void hostile_step(struct machine *m, u64 pool, unsigned int frames)
+{
+	static const u16 index[] = { 0, 1, 2, 511 };
+	u64 data[8], gva = 0;
+	unsigned int i, bytes = 1u << m_below(m, 7);
+	u32 error;
+
+	for (i = 0; i < 8; i++)
+		data[i] = hostile_entry(m, pool, frames);
+	m->pending = 1;
+	switch (m_below(m, 8)) {
+	case 0:
+		m->op = "load";
+		m_load_cr3(m, pool + m_below(m, frames), m_below(m, 4),
+			   m_chance(m, 50));
+		break;
+	case 1:
+	case 2:
+		m->op = "store";
+		i = m_chance(m, 80) ? index[m_below(m, 4)] * 8 : m_below(m, 4096);
+		m_vmm_write(m, (pool + m_below(m, frames)) << 12 | (i & -bytes),
+			    data, bytes);
+		break;
+	case 3:
+		m->op = "query";
+		if (!m->broken)
+			dmp_mmu_is_live_table(m->mmu, pool + m_below(m, frames));
+		m_check_tlb(m);
+		break;
+	default:
+		m->op = "access";
+		for (i = 0; i < m->mmu->paging.levels; i++)
+			gva = gva << 9 | index[m_below(m, 4)];
+		gva = gva << 12 | (index[m_below(m, 4)] * 8 & -bytes);
+		m_access(m, gva, (u32[]){ 0, DMP_ACCESS_WRITE, DMP_ACCESS_USER,
+			 DMP_ACCESS_USER | DMP_ACCESS_WRITE, DMP_ACCESS_FETCH,
+			 DMP_ACCESS_WRITE | DMP_ACCESS_AC }[m_below(m, 6)],
+			 data, bytes, &error);
+		m_speculate(m, gva ^ 4096);
+	}
+	if (m_chance(m, 10))
+		m_flush_all(m);
+	m->step++;
+}
+
+/* Anything anywhere: nothing may be worse than an end with a reason. */
+static void test_hostile(void **state)
+{
+	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 500);
+	u64 last = seed ? seed : env("DMP_SEEDS", 12);
+	unsigned int why[DMP_BROKEN_REASONS] = { 0 }, frames, i;
+	struct machine *m;
+	struct guest *g;
+
+	(void)state;
+	for (seed = seed ? seed : 1; seed <= last; seed++) {
+		g = guest_new(seed, seed & 1 ? 5 : 4);
+		m = &g->m;
+		m->hostile = true;
+		m->pending = 1;
+		frames = 4 + seed % 5 * 9;
+		m->cr3_gfn = 1024;
+		m_engage(m);
+		while (m->step < steps) {
+			hostile_step(m, 1024, frames);
+			m_audit(m);
+			if (m->step % 16 == 0)
+				m_check_memory(m);
+			if (!m->broken)
+				continue;
+			why[m->mmu->broken]++;
+			m_disengage(m);
+			m->cr3_gfn = 1024 + m_below(m, frames);
+			m_engage(m);
+		}
+		m->op = "end";
+		m_disengage(m);
+		guest_end(g);
+	}
+	for (i = 1; i < DMP_BROKEN_REASONS; i++)
+		if (why[i])
+			printf("  ended %u times: %s\n", why[i], dmp_broken_name(i));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_engage_without_memory),
+		cmocka_unit_test(test_history_without_memory),
+		cmocka_unit_test(test_histories),
+	};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getenv("DMP_TEST"))
+		cmocka_set_test_filter(getenv("DMP_TEST"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
