@@ -21,18 +21,6 @@ const char *dmp_broken_name(enum dmp_broken why)
 	return why < DMP_BROKEN_REASONS ? name[why] : "unknown";
 }
 
-void dmp_mmu_init(struct dmp_mmu *mmu)
-{
-	unsigned int s;
-	u64 i;
-
-	for (s = 0; s < mmu->slots; s++)
-		for (i = 0; i < mmu->slot[s].npages; i++)
-			mmu->slot[s].frames[i] = (struct dmp_frame){
-				.hfn = mmu->slot[s].frames[i].hfn,
-			};
-}
-
 static void free_pages(struct dmp_mmu *mmu, u64 hfn)
 {
 	mmu->ops->free_page(mmu->host, hfn);

@@ -163,11 +163,10 @@ struct dmp_mmu {
 };
 
 /*
- * Start with no tables. @mmu is zeroed memory of the host's (it is some 130
- * KiB); ops, host, va_base, paging and the slots are filled in already, with
- * every frame's hfn, all else zero.
+ * A struct dmp_mmu begins as zeroed memory of the host's (some 150 KiB), with
+ * ops, host, va_base, paging and the slots filled in, and of the frames their
+ * hfn.
  */
-void dmp_mmu_init(struct dmp_mmu *mmu);
 
 /* Give back every page. The TLB is flushed first. */
 void dmp_mmu_destroy(struct dmp_mmu *mmu);

@@ -369,6 +369,40 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
  * ---- Links ----
  */
 
+/*
+ * Fill a new level-1 table for its large leaf: what following each entry does,
+ * in a tenth of the instructions. Most of engaging is this.
+ */
+static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	const struct dmp_slot *slot = dmp_slot_find(mmu, table->gfn);
+	struct dmp_frame *frame;
+	u64 flags, machine;
+	unsigned int i;
+
+	if (!slot || table->gfn + DMP_ENTRIES > slot->base_gfn + slot->npages) {
+		for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
+			dmp_table_follow(mmu, table, i, 0, table->attr);
+		return;
+	}
+	flags = dmp_translate_leaf(&mmu->paging, table->attr,
+				   slot->flags & DMP_SLOT_RO ?
+				   DMP_BACKING_RO : DMP_BACKING_RW, 0);
+	frame = &slot->frames[table->gfn - slot->base_gfn];
+	for (i = 0; i < DMP_ENTRIES; i++, frame++) {
+		if (!frame->hfn) {
+			dmp_table_follow(mmu, table, i, 0, table->attr);
+			continue;
+		}
+		machine = flags | frame->hfn << DMP_PAGE_SHIFT;
+		if (frame->held)
+			machine &= ~DMP_PTE_RW;
+		note_mapping(mmu, table, i, table->attr, frame);
+		frame->writable += !!(machine & DMP_PTE_RW);
+		entry_set(table, i, machine);
+	}
+}
+
 /* A machine table for the large guest leaf @guest at @index of @parent. */
 static struct dmp_table *split_make(struct dmp_mmu *mmu,
 				    struct dmp_table *parent,
@@ -385,7 +419,9 @@ static struct dmp_table *split_make(struct dmp_mmu *mmu,
 	table->attr = guest;
 	table->links = 1;
 	mmu->stats.splits++;
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
+	if (table->level == 1)
+		split_fill(mmu, table);
+	for (i = 0; table->level > 1 && i < DMP_ENTRIES && !mmu->broken; i++)
 		dmp_table_follow(mmu, table, i, 0, guest);
 	return table;
 }

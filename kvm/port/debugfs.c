@@ -111,6 +111,15 @@ static void show_finding(struct seq_file *s, const struct dmp_finding *f)
 			   f->what);
 }
 
+/* Until the rate of faults counts again; without a fault nothing asks. */
+static u64 retry_ms(const struct dmp_policy *p)
+{
+	u64 now = ktime_get_ns();
+
+	return p->not_before > now ?
+	       div_u64(p->not_before - now, NSEC_PER_MSEC) : 0;
+}
+
 static void show_policy(struct seq_file *s, const struct dmp_policy *p)
 {
 	unsigned int i;
@@ -119,6 +128,8 @@ static void show_policy(struct seq_file *s, const struct dmp_policy *p)
 	seq_printf(s, "reason %s\n", dmp_reason_name(p->reason));
 	if (p->detail)
 		seq_printf(s, "detail %s\n", dmp_broken_name(p->detail));
+	if (p->state == DMP_STATE_BACKED_OFF)
+		seq_printf(s, "retry_ms %llu\n", retry_ms(p));
 	seq_printf(s, "engagements %llu\n", p->engagements);
 	seq_printf(s, "refusals %llu\n", p->refusals);
 	seq_printf(s, "disengagements %llu\n", p->disengagements);
@@ -143,9 +154,7 @@ static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
 		((u64 *)&sum)[i] += ((const u64 *)&e->mmu.stats)[i];
 	seq_printf(s, "tables %u\n", e ? e->mmu.tables : 0);
 	seq_printf(s, "roots %u\n", e ? e->mmu.roots : 0);
-	seq_printf(s, "engine_bytes %llu\n", e ?
-		   (e->mmu.pages << PAGE_SHIFT) + sizeof(*e) +
-		   e->frames * sizeof(struct dmp_frame) : 0ull);
+	seq_printf(s, "engine_bytes %llu\n", kvm_dmp_engine_bytes(e));
 	seq_printf(s, "pinned_pages %lu\n", e ? e->frames : 0ul);
 	seq_printf(s, "prepare_ns %llu\n", e ? e->prepare_ns : 0ull);
 	seq_printf(s, "engage_ns %llu\n", e ? e->engage_ns : 0ull);
@@ -283,6 +292,8 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 		r = kvm_dmp_engage(file_kvm(file));
 	} else if (sysfs_streq(word, "disengage")) {
 		kvm_dmp_disengage(file_kvm(file), DMP_REASON_REQUEST);
+		/* Or a busy guest would be engaged again within a second. */
+		kvm_dmp_hold(file_kvm(file));
 	} else if (sysfs_streq(word, "audit")) {
 		r = kvm_dmp_audit(file_kvm(file));
 	} else {

@@ -311,6 +311,7 @@ struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
 	add_stats(&vm->stats, &e->mmu.stats);
 	WRITE_ONCE(vm->engaged, false);
 	WRITE_ONCE(vm->engine, NULL);
+	kvm_dmp_update_stats(kvm);
 	set_state_changed(vm);
 	return e;
 }
@@ -362,6 +363,7 @@ struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm)
 
 	if (unlikely(every) && prandom_u32_max(every) == 0)
 		run_audit(vm);
+	kvm_dmp_update_stats(kvm);
 	if (likely(!vm->engine->mmu.broken))
 		return NULL;
 	if (vm->engine->mmu.broken == DMP_BROKEN_NO_MEMORY)
@@ -519,7 +521,6 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 	if (why)
 		return kvm_dmp_engine_detach(vcpu->kvm, why);
 	e->mmu.paging = vcpu_paging(vcpu);
-	dmp_mmu_init(&e->mmu);
 	/* KVM's own shadow pages write-protect guest tables; all must go. */
 	kvm_mmu_unload(vcpu);
 	kvm_mmu_zap_all(vcpu->kvm);

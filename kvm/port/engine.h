@@ -42,4 +42,10 @@ void kvm_dmp_engine_drop(struct kvm_dmp_engine *e);
  */
 struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm);
 
+/* Bring KVM's statistics up to date; under engine_lock. */
+void kvm_dmp_update_stats(struct kvm *kvm);
+
+/* What an engine takes, guest memory not counted; 0 for NULL. engine_lock. */
+u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e);
+
 #endif /* KVM_DMP_ENGINE_H */

@@ -145,6 +145,21 @@ static void set_machine(struct kvm *kvm, bool on)
 	static_branch_dec(&kvm_dmp_machine);
 }
 
+void kvm_dmp_hold(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct dmp_policy *policy = &vm->policy;
+	u64 until = ktime_get_ns() + KVM_DMP_HOLD_NS;
+
+	mutex_lock(&vm->engine_lock);
+	if (policy->state == DMP_STATE_WATCHING ||
+	    policy->state == DMP_STATE_BACKED_OFF) {
+		policy->state = DMP_STATE_BACKED_OFF;
+		policy->not_before = max(policy->not_before, until);
+	}
+	mutex_unlock(&vm->engine_lock);
+}
+
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;

@@ -187,9 +187,12 @@ static void tlb_forget_page(struct machine *m, u64 gva, bool all_psc)
 			p->valid = false;
 }
 
+static void refill(struct machine *m);
+
 /*
  * Another CPU runs until the flush reaches it: a store through a translation
- * that it still holds.
+ * that it still holds. The engine promises more than it need do today, when
+ * all vCPUs are stopped; the order is what several of them will stand on.
  */
 static void race(struct machine *m)
 {
@@ -209,6 +212,7 @@ static void host_flush_tlb(void *host)
 
 	race(m);
 	tlb_forget(m);
+	refill(m);
 }
 
 static const struct dmp_host_ops host_ops = {
@@ -362,6 +366,14 @@ void m_speculate(struct machine *m, u64 gva)
 	walk_machine(m, gva, &w);
 	if (w.mapped)
 		tlb_fill(m, gva, &w);
+}
+
+/* And it runs on after the flush: what it may still do it does again. */
+static void refill(struct machine *m)
+{
+	if (!m->race_armed || m->broken || m->state[m->cr3_hfn] != PAGE_ENGINE)
+		return;
+	m_speculate(m, m->race_gva);
 }
 
 /*
@@ -594,10 +606,23 @@ static void load_root(struct machine *m)
 		m_fail(m, "no machine root, and not broken");
 }
 
+/* A struct dmp_mmu begins with nothing known of a frame but its hfn. */
+static void forget_frames(struct machine *m)
+{
+	unsigned int s;
+	u64 i;
+
+	for (s = 0; s < m->mmu->slots; s++)
+		for (i = 0; i < m->mmu->slot[s].npages; i++)
+			m->frames[s][i] = (struct dmp_frame){
+				.hfn = m->frames[s][i].hfn,
+			};
+}
+
 void m_engage(struct machine *m)
 {
-	dmp_mmu_init(m->mmu);
 	m->broken = false;
+	forget_frames(m);
 	load_root(m);
 }
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine's figures among KVM's own statistics (KVM_GET_STATS_FD), whose
+ * readers take no lock: they are kept up to date wherever they change.
+ */
+#include "engine.h"
+
+u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e)
+{
+	if (!e)
+		return 0;
+	return (e->mmu.pages << PAGE_SHIFT) + sizeof(*e) +
+	       e->frames * sizeof(struct dmp_frame);
+}
+
+void kvm_dmp_update_stats(struct kvm *kvm)
+{
+	const struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	const struct kvm_dmp_engine *e = vm->engine;
+	struct kvm_vm_stat *stat = &kvm->stat;
+
+	lockdep_assert_held(&vm->engine_lock);
+	stat->dmp_engaged = vm->engaged;
+	stat->dmp_engagements = vm->policy.engagements;
+	stat->dmp_disengagements = vm->policy.disengagements;
+	stat->dmp_audits = vm->audits;
+	stat->dmp_tables = e ? e->mmu.tables : 0;
+	stat->dmp_roots = e ? e->mmu.roots : 0;
+	stat->dmp_engine_bytes = kvm_dmp_engine_bytes(e);
+}
