@@ -157,11 +157,16 @@ static bool check_entries(struct dmp_mmu *mmu)
 	unsigned int i;
 	u32 id;
 
-	dmp_for_each_table(mmu, id, table)
+	dmp_for_each_table(mmu, id, table) {
+		if (!table->links)
+			return found(mmu, "table that nothing links", table, 0, 0);
+		if (table->flags & DMP_TABLE_ROOT && !dmp_root_of(mmu, table))
+			return found(mmu, "root that is forgotten", table, 0, 0);
 		for (i = 0; i < DMP_ENTRIES; i++)
 			if (table->level == 1 ? !check_leaf(mmu, table, i) :
 						!check_link(mmu, table, i))
 				return false;
+	}
 	return true;
 }
 
