@@ -204,6 +204,27 @@ static u64 table_flags(struct guest *g)
 }
 
 /*
+ * Links the new table @table at @index of @parent, while another CPU writes
+ * entry @last of it through the direct map: before, or after, never lost.
+ */
+static void link_table(struct guest *g, u64 parent, unsigned int index,
+		       u64 entry, unsigned int last, u64 value)
+{
+	u64 table = dmp_pte_gfn(entry), gva = dmap(g, table) + last * 8;
+	struct machine *m = &g->m;
+
+	m_speculate(m, gva);
+	m->race_gva = gva;
+	m->race_value = value;
+	m->race_armed = true;
+	entry_set(g, parent, index, entry);
+	if (m->race_armed)
+		kwrite(g, table, last * 8, &value, 8);
+	m->race_armed = false;
+	m->race_gva = 0;
+}
+
+/*
  * Where the entry for @gva at @level is. Without @make, stops where a table
  * is missing; always stops at a large leaf.
  */
@@ -223,7 +244,11 @@ static struct place place_of(struct guest *g, u64 root, u64 gva,
 				return at;
 			table = frame_alloc(g, G_TABLE);
 			entry = table << 12 | table_flags(g);
-			entry_set(g, at.table, at.index, entry);
+			if (at.level == 2)
+				link_table(g, at.table, at.index, entry, 300,
+					   (u64)M_ROM << 12 | P | US | A);
+			else
+				entry_set(g, at.table, at.index, entry);
 		} else if (oracle_leaf(entry, at.level)) {
 			return at;
 		}
@@ -745,7 +770,7 @@ static u64 huge_alloc(struct guest *g)
 /* A table in place of the large leaf at @at; written before it is linked. */
 static void huge_split(struct guest *g, struct place at, u64 gva)
 {
-	u64 entry = entry_get(g, at.table, at.index), table, flags, word, part;
+	u64 entry = entry_get(g, at.table, at.index), table, flags, word;
 	u64 base = dmp_pte_gfn(entry) & ~511ull;
 	unsigned int i;
 
@@ -756,18 +781,10 @@ static void huge_split(struct guest *g, struct place at, u64 gva)
 		if (i < DMP_ENTRIES - 1)
 			kwrite(g, table, i * 8, &word, 8);
 	}
-	/* The last entry comes from another CPU, about when it is linked. */
-	part = dmap(g, table) + i * 8 - 8;
-	m_access(&g->m, part, DMP_ACCESS_WRITE, &word, 8, &(u32){ 0 });
-	word ^= DMP_PTE_PCD;
-	g->m.race_gva = part;
-	g->m.race_value = word;
-	g->m.race_armed = true;
-	entry_set(g, at.table, at.index, table << 12 | P | RW | A |
-		  (entry & US));
-	if (g->m.race_armed)
-		kwrite(g, table, 511 * 8, &word, 8);
-	g->m.race_armed = false;
+	/* The last entry with another bit, about when it is linked. */
+	kwrite(g, table, 511 * 8, &word, 8);
+	link_table(g, at.table, at.index,
+		   table << 12 | P | RW | A | (entry & US), 511, word ^ G);
 	/* One INVLPG is enough for a large page. */
 	if (g->m.pending == 1 && !g->shared && !g->aged) {
 		m_invlpg(&g->m, gva);
@@ -882,8 +899,9 @@ static void op_vmalloc(struct guest *g)
 static void op_alias(struct guest *g)
 {
 	struct machine *m = &g->m;
-	u64 entry = entry_get(g, g->vmalloc_l2, 0), table, gfn, alias;
+	u64 entry = entry_get(g, g->vmalloc_l2, 0), table, gfn, alias, gva;
 	unsigned int i1 = 64 + m_below(m, 8);
+	struct place at = { 0 };
 	u32 error;
 
 	if (!(entry & P) || g->nfree < 500)
@@ -903,14 +921,26 @@ static void op_alias(struct guest *g)
 		return;
 	}
 	gfn = m_chance(m, 50) ? find_free(g) : table;
-	if (m_chance(m, 50))	/* a table of a user's, anywhere */
-		gfn = place_of(g, current(g)->root, user_gva(g), 1, true).table;
+	if (m_chance(m, 60)) {	/* a table of a user's, anywhere */
+		gva = user_gva(g);
+		at = place_of(g, current(g)->root, gva, 2, true);
+		gfn = place_of(g, current(g)->root, gva, 1, true).table;
+	}
 	/* The same index as in the direct mapping, now and then. */
 	entry_set(g, table, m_chance(m, 20) && !(entry_get(g, table, gfn & 511) & P) &&
 		  (gfn & 511) >= 64 && (gfn & 511) < 72 ?
 		  gfn & 511 : i1, gfn << 12 | P | RW | G |
 		  (m_chance(m, 60) ? A | D : 0));
 	m_speculate(m, alias);
+	/* The table goes, its alias stays. */
+	if (at.level != 2 || g->type[gfn] != G_TABLE || g->refs[gfn] != 1 ||
+	    dmp_pte_gfn(entry_get(g, at.table, at.index)) != gfn)
+		return;
+	entry_set(g, at.table, at.index, 0);
+	m_flush_all(m);
+	g->aged = false;
+	table_empty(g, gfn, 1, DMP_ENTRIES, CLEAR_NONE);
+	frame_free(g, gfn);
 }
 
 /* The direct map is split for protections, and joined again. */
@@ -1036,19 +1066,63 @@ static void op_vmm_walk(struct guest *g)
 	g->m.unsynced = true;
 }
 
+/* What no root links any more is no live table, and is let go of. */
 static void op_query(struct guest *g)
 {
 	struct machine *m = &g->m;
-	u64 gfn = m_below(m, M_GFNS);
-	bool live;
+	u64 gfn = m_below(m, M_GFNS), tries;
 
+	for (tries = 0; tries < M_GFNS; tries++, gfn = (gfn + 1) % M_GFNS)
+		if (m_is_held(m, gfn) && (g->type[gfn] == G_FREE ||
+					  g->type[gfn] == G_DATA))
+			break;
 	if (m->broken)
 		return;
-	live = dmp_mmu_is_live_table(m->mmu, gfn);
-	if (!live && m_reaches(m, gfn) && !m->unsynced &&
-	    !m->mmu->broken && g->type[gfn] == G_ROOT && gfn == m->cr3_gfn)
-		m_fail(m, "the loaded root is no live table");
+	if (dmp_mmu_is_live_table(m->mmu, gfn)) {
+		if (!m_is_linked(m, gfn))
+			m_fail(m, "dead table %#llx is said to live", gfn);
+	} else if (m_is_held(m, gfn)) {
+		m_fail(m, "frame %#llx is held and said to be no table", gfn);
+	}
 	m_check_tlb(m);
+}
+
+/* A root that is not loaded loses an entry and gets the same one again. */
+static void op_top_again(struct guest *g)
+{
+	int i = space_any(g);
+	u64 root = g->space[i].root, entry;
+	unsigned int index = m_below(&g->m, 2);
+
+	entry = entry_get(g, root, index);
+	if ((unsigned int)i == g->cur || !(entry & P) ||
+	    g->type[dmp_pte_gfn(entry)] != G_TABLE)
+		return;
+	entry_set(g, root, index, 0);
+	if (m_chance(&g->m, 70))
+		kwrite(g, dmp_pte_gfn(entry), 8 * 400, &(u64){ 0x100 }, 8);
+	entry_set(g, root, index, entry);
+	m_flush_all(&g->m);
+	if (m_chance(&g->m, 70))
+		switch_to(g, i);
+}
+
+/* An upper entry that points nowhere, and that nobody walks. */
+static void op_link_nowhere(struct guest *g)
+{
+	u64 gva = user_gva(g), entry, nowhere;
+	unsigned int level = 2 + m_below(&g->m, levels_of(g) - 1);
+	struct place at = place_of(g, current(g)->root, gva, level, false);
+
+	entry = entry_get(g, at.table, at.index);
+	if (at.level != level || entry & P)
+		return;
+	nowhere = m_chance(&g->m, 50) ? M_MMIO : M_ROM;
+	entry_set(g, at.table, at.index, nowhere << 12 | P | RW | US | A);
+	m_audit(&g->m);
+	entry_set(g, at.table, at.index, entry);
+	m_flush_all(&g->m);
+	g->aged = false;
 }
 
 static void op_speculate(struct guest *g)
@@ -1083,7 +1157,9 @@ static const struct op {
 	{ "garbage", op_garbage, 6 },
 	{ "dma", op_dma, 3 },
 	{ "vmm walk", op_vmm_walk, 1 },
-	{ "query", op_query, 3 },
+	{ "query", op_query, 4 },
+	{ "top again", op_top_again, 3 },
+	{ "link nowhere", op_link_nowhere, 2 },
 	{ "speculate", op_speculate, 10 },
 	{ "fork", op_fork, 4 },
 	{ "spawn", op_spawn, 2 },

@@ -371,7 +371,7 @@ void m_speculate(struct machine *m, u64 gva)
 /* And it runs on after the flush: what it may still do it does again. */
 static void refill(struct machine *m)
 {
-	if (!m->race_armed || m->broken || m->state[m->cr3_hfn] != PAGE_ENGINE)
+	if (!m->race_gva || m->broken || !m->in_engine || m->state[m->cr3_hfn] != PAGE_ENGINE)
 		return;
 	m_speculate(m, m->race_gva);
 }
@@ -483,12 +483,21 @@ static void reach(struct machine *m, u8 *levels, u64 gfn, unsigned int level)
 	}
 }
 
-bool m_reaches(struct machine *m, u64 gfn)
+bool m_is_linked(struct machine *m, u64 gfn)
 {
 	u8 levels[M_GFNS] = { 0 };
+	unsigned int i;
 
-	reach(m, levels, m->cr3_gfn, m->mmu->paging.levels);
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		if (m->mmu->root[i].table)
+			reach(m, levels, m->mmu->root[i].gfn,
+			      m->mmu->paging.levels);
 	return levels[gfn];
+}
+
+bool m_is_held(struct machine *m, u64 gfn)
+{
+	return is_held(m, gfn);
 }
 
 /* Whether the engine may have set @bits in the supervisor entry @entry. */

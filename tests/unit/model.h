@@ -135,7 +135,10 @@ void m_check_memory(struct machine *m);
 void m_check_machine(struct machine *m);
 void m_audit(struct machine *m);
 
-/* Whether the loaded root reaches @gfn as a table, by the guest's memory. */
-bool m_reaches(struct machine *m, u64 gfn);
+/* Whether the engine holds @gfn as a table. */
+bool m_is_held(struct machine *m, u64 gfn);
+
+/* Whether any root the engine knows reaches @gfn, by the guest's memory. */
+bool m_is_linked(struct machine *m, u64 gfn);
 
 #endif /* MODEL_H */
