@@ -341,12 +341,12 @@ static void switch_to(struct guest *g, int i)
 
 static int space_any(struct guest *g)
 {
-	int i = m_below(&g->m, G_SPACES), tries;
+	int used[G_SPACES], n = 0, i;
 
-	for (tries = 0; tries < G_SPACES; tries++, i = (i + 1) % G_SPACES)
+	for (i = 0; i < G_SPACES; i++)
 		if (g->space[i].used)
-			return i;
-	return 0;
+			used[n++] = i;
+	return used[m_below(&g->m, n)];
 }
 
 static void space_free(struct guest *g, int i, enum teardown how)
@@ -379,7 +379,7 @@ static void copy_tables(struct guest *g, u64 from, u64 to, unsigned int level,
 		child = dmp_pte_gfn(entry);
 		if (!oracle_leaf(entry, level)) {
 			if (child >= M_GFNS || g->type[child] != G_TABLE ||
-			    g->nfree < 300)
+			    g->nfree < 1500)
 				continue;
 			child = frame_alloc(g, G_TABLE);
 			copy_tables(g, dmp_pte_gfn(entry), child, level - 1,
@@ -399,7 +399,7 @@ static void op_fork(struct guest *g)
 {
 	int child;
 
-	if (g->nfree < 900)
+	if (g->nfree < 1900)
 		return;
 	child = space_new(g);
 	if (child < 0)
@@ -416,6 +416,27 @@ static void op_spawn(struct guest *g)
 
 	if (child >= 0)
 		switch_to(g, child);
+}
+
+/* What no root links any more is no live table, and is let go of. */
+static void op_query(struct guest *g)
+{
+	struct machine *m = &g->m;
+	u64 gfn = m_below(m, M_GFNS), tries;
+
+	for (tries = 0; tries < M_GFNS; tries++, gfn = (gfn + 1) % M_GFNS)
+		if (m_is_held(m, gfn) && (g->type[gfn] == G_FREE ||
+					  g->type[gfn] == G_DATA))
+			break;
+	if (m->broken)
+		return;
+	if (dmp_mmu_is_live_table(m->mmu, gfn)) {
+		if (!m_is_linked(m, gfn))
+			m_fail(m, "dead table %#llx is said to live", gfn);
+	} else if (m_is_held(m, gfn)) {
+		m_fail(m, "frame %#llx is held and said to be no table", gfn);
+	}
+	m_check_tlb(m);
 }
 
 static void op_exit(struct guest *g)
@@ -436,6 +457,7 @@ static void op_exit(struct guest *g)
 		switch_to(g, other == i ? 0 : other);
 	}
 	space_free(g, i, how);
+	op_query(g);
 }
 
 static void op_switch(struct guest *g)
@@ -443,15 +465,13 @@ static void op_switch(struct guest *g)
 	switch_to(g, space_any(g));
 }
 
-/* More roots than the engine keeps; they share what the first one has. */
-static void op_many_roots(struct guest *g)
+/* They share what the current one has. */
+void g_many_roots(struct guest *g, unsigned int n)
 {
-	unsigned int n = m_below(&g->m, 140), i, k;
+	unsigned int i, k;
 	u64 entry;
 	int s;
 
-	if (!m_chance(&g->m, 15))
-		return;
 	for (i = 0; i < n && g->nfree > 800; i++) {
 		s = space_new(g);
 		if (s < 0)
@@ -467,6 +487,17 @@ static void op_many_roots(struct guest *g)
 		}
 		switch_to(g, s);
 	}
+}
+
+void g_switch(struct guest *g)
+{
+	op_switch(g);
+}
+
+static void op_many_roots(struct guest *g)
+{
+	if (m_chance(&g->m, 15))
+		g_many_roots(g, m_below(&g->m, 140));
 }
 
 /*
@@ -1064,27 +1095,6 @@ static void op_vmm_walk(struct guest *g)
 {
 	m_vmm_walk(&g->m, user_gva(g), m_chance(&g->m, 30));
 	g->m.unsynced = true;
-}
-
-/* What no root links any more is no live table, and is let go of. */
-static void op_query(struct guest *g)
-{
-	struct machine *m = &g->m;
-	u64 gfn = m_below(m, M_GFNS), tries;
-
-	for (tries = 0; tries < M_GFNS; tries++, gfn = (gfn + 1) % M_GFNS)
-		if (m_is_held(m, gfn) && (g->type[gfn] == G_FREE ||
-					  g->type[gfn] == G_DATA))
-			break;
-	if (m->broken)
-		return;
-	if (dmp_mmu_is_live_table(m->mmu, gfn)) {
-		if (!m_is_linked(m, gfn))
-			m_fail(m, "dead table %#llx is said to live", gfn);
-	} else if (m_is_held(m, gfn)) {
-		m_fail(m, "frame %#llx is held and said to be no table", gfn);
-	}
-	m_check_tlb(m);
 }
 
 /* A root that is not loaded loses an entry and gets the same one again. */

@@ -35,6 +35,10 @@ struct guest {
 
 void g_boot(struct guest *g, u64 seed, unsigned int levels);
 void g_step(struct guest *g);
+/* @n address spaces more, each loaded once. */
+void g_many_roots(struct guest *g, unsigned int n);
+/* Load any of them. */
+void g_switch(struct guest *g);
 void g_shutdown(struct guest *g);
 
 #endif /* GUEST_H */

@@ -76,16 +76,37 @@ static void run_history(u64 seed, u64 steps)
 	guest_end(g);
 }
 
+/* More roots than the engine keeps. */
+static void test_many_roots(void **state)
+{
+	struct guest *g = guest_new(env("DMP_SEED", 3), 4);
+	unsigned int i;
+
+	(void)state;
+	m_engage(&g->m);
+	g->m.op = "many roots";
+	g_many_roots(g, DMP_ROOTS_MAX + 12);
+	m_audit(&g->m);
+	for (i = 0; i < 120; i++) {
+		g_switch(g);
+		if (i % 8 == 0)
+			check_all(g, 1);
+	}
+	assert_true(g->m.mmu->stats.root_evictions > 12);
+	m_disengage(&g->m);
+	guest_end(g);
+}
+
 static void test_histories(void **state)
 {
-	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 400);
+	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 300);
 
 	(void)state;
 	if (seed) {
 		run_history(seed, steps);
 		return;
 	}
-	for (seed = 1; seed <= env("DMP_SEEDS", 12); seed++)
+	for (seed = 1; seed <= env("DMP_SEEDS", 8); seed++)
 		run_history(seed, steps);
 }
 
@@ -124,7 +145,7 @@ static void test_engage_without_memory(void **state)
 /* The same anywhere in a history, which goes on without the engine. */
 static void test_history_without_memory(void **state)
 {
-	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 400);
+	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 300);
 	u64 last = seed ? seed : 4, broken = 0;
 	struct guest *g;
 
@@ -225,7 +246,7 @@ static void hostile_step(struct machine *m, u64 pool, unsigned int frames)
 static void test_hostile(void **state)
 {
 	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 500);
-	u64 last = seed ? seed : env("DMP_SEEDS", 12);
+	u64 last = seed ? seed : env("DMP_SEEDS", 8);
 	unsigned int why[DMP_BROKEN_REASONS] = { 0 }, frames, i;
 	struct machine *m;
 	struct guest *g;
@@ -266,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_engage_without_memory),
 		cmocka_unit_test(test_history_without_memory),
+		cmocka_unit_test(test_many_roots),
 		cmocka_unit_test(test_histories),
 	};
 
