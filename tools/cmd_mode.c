@@ -9,7 +9,7 @@
 #include "view.h"
 #include "vm.h"
 
-static const char *const modes[] = { "off", "monitor", "engaged", "on" };
+static const char *const modes[] = { "off", "monitor", "engaged" };
 
 static bool is_mode(const char *s)
 {
@@ -117,11 +117,12 @@ static int run(struct dmp_ctx *ctx, int argc, char **argv)
 
 const struct dmp_cmd cmd_mode = {
 	.name = "mode",
-	.args = "[off|monitor|engaged|on]",
+	.args = "[off|monitor|engaged]",
 	.summary = "show or set what the engine does for a VM",
 	.help =
 "off      nothing\n"
 "monitor  charge every exit to the guest instruction that caused it\n"
-"engaged, on  of later versions; a kvm.ko without them says so\n",
+"engaged  monitor, and run the guest on machine tables whenever it pays; dmp\n"
+"         engage does not wait for that\n",
 	.run = run,
 };

@@ -6,6 +6,7 @@
 
 #include "exitname.h"
 #include "json.h"
+#include "machine.h"
 #include "opts.h"
 #include "snapshot.h"
 #include "view.h"
@@ -46,21 +47,25 @@ static void print_totals(const struct status *st)
 		printf("    %-24s 0x%-8x %12llu %5.1f%%\n", name, t->code,
 		       (unsigned long long)t->n, sum ? 100 * t->n / sum : 0);
 	}
-	if (st->nr_kinds)
+	if (st->kinds.n)
 		printf("  page faults by kind\n");
-	for (i = 0; i < st->nr_kinds; i++)
-		printf("    %-24s %10s %12llu\n", st->kinds[i].name, "",
-		       (unsigned long long)st->kinds[i].n);
+	for (i = 0; i < st->kinds.n; i++)
+		printf("    %-24s %10s %12llu\n", st->kinds.v[i].name, "",
+		       (unsigned long long)st->kinds.v[i].n);
 }
 
 static void print_text(const struct vm *vm, const struct status *st)
 {
+	bool machine = machine_is_known(st);
 	size_t i;
 
 	printf("VM %s%s%s%s\n", vm->id, vm->name ? " (" : "",
 	       vm->name ? vm->name : "", vm->name ? ")" : "");
 	for (i = 0; i < st->nr_keys; i++)
-		printf("  %-12s %s\n", st->keys[i].key, st->keys[i].val);
+		if (!machine || !machine_owns_key(st->keys[i].key))
+			printf("  %-12s %s\n", st->keys[i].key, st->keys[i].val);
+	if (machine)
+		machine_print(st);
 	print_totals(st);
 }
 
@@ -114,13 +119,14 @@ static void print_json(struct json *j, const struct vm *vm,
 	}
 	json_close(j, ']');
 	json_open(j, "kinds", '[');
-	for (i = 0; i < st->nr_kinds; i++) {
+	for (i = 0; i < st->kinds.n; i++) {
 		json_open(j, NULL, '{');
-		json_str(j, "kind", st->kinds[i].name);
-		json_num(j, "n", st->kinds[i].n);
+		json_str(j, "kind", st->kinds.v[i].name);
+		json_num(j, "n", st->kinds.v[i].n);
 		json_close(j, '}');
 	}
 	json_close(j, ']');
+	machine_json(j, st);
 	json_close(j, '}');
 }
 

@@ -50,14 +50,14 @@ static u64 counter_delta(u64 now, u64 before)
 	return now >= before ? now - before : now;
 }
 
-static u64 kind_delta(const struct top *t, const struct status_kind *k)
+static u64 kind_delta(const struct top *t, const struct status_count *k)
 {
 	const struct status *prev = &t->prev.st;
 	size_t i;
 
-	for (i = 0; i < prev->nr_kinds; i++)
-		if (!strcmp(prev->kinds[i].name, k->name))
-			return counter_delta(k->n, prev->kinds[i].n);
+	for (i = 0; i < prev->kinds.n; i++)
+		if (!strcmp(prev->kinds.v[i].name, k->name))
+			return counter_delta(k->n, prev->kinds.v[i].n);
 	return k->n;
 }
 
@@ -86,10 +86,10 @@ static void put_second_line(const struct top *t, FILE *f, int width)
 		t->ctx->err = keep;
 	} else if (!view_warning(t->ctx, &t->view, line, sizeof(line))) {
 		len = snprintf(line, sizeof(line), "page faults/s:");
-		for (i = 0; i < t->now.st.nr_kinds && len < 900; i++)
+		for (i = 0; i < t->now.st.kinds.n && len < 900; i++)
 			len += snprintf(line + len, sizeof(line) - len,
-					"  %s %.0f", t->now.st.kinds[i].name,
-					rate_of(t, kind_delta(t, &t->now.st.kinds[i])));
+					"  %s %.0f", t->now.st.kinds.v[i].name,
+					rate_of(t, kind_delta(t, &t->now.st.kinds.v[i])));
 	}
 	print_cut(f, line, width);
 }
@@ -198,9 +198,9 @@ static int show_json(const struct top *t)
 	json_num(&j, "exits", t->exits);
 	json_real(&j, "exits_per_s", rate_of(t, t->exits), 1);
 	json_open(&j, "kinds", '{');
-	for (i = 0; i < t->now.st.nr_kinds; i++)
-		json_real(&j, t->now.st.kinds[i].name,
-			  rate_of(t, kind_delta(t, &t->now.st.kinds[i])), 1);
+	for (i = 0; i < t->now.st.kinds.n; i++)
+		json_real(&j, t->now.st.kinds.v[i].name,
+			  rate_of(t, kind_delta(t, &t->now.st.kinds.v[i])), 1);
 	json_close(&j, '}');
 	json_open(&j, "records", '[');
 	for (i = 0; i < t->list.n && i < row_limit(t, 0); i++) {

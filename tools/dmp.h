@@ -49,5 +49,6 @@ struct dmp_cmd {
 };
 
 extern const struct dmp_cmd cmd_top, cmd_hot, cmd_status, cmd_mode, cmd_reset;
+extern const struct dmp_cmd cmd_engage, cmd_disengage, cmd_audit;
 
 #endif /* DMP_TOOL_DMP_H */

@@ -9,7 +9,8 @@
 #include "opts.h"
 
 static const struct dmp_cmd *const commands[] = {
-	&cmd_top, &cmd_hot, &cmd_status, &cmd_mode, &cmd_reset,
+	&cmd_top, &cmd_hot, &cmd_status, &cmd_mode, &cmd_engage,
+	&cmd_disengage, &cmd_audit, &cmd_reset,
 };
 
 enum { O_VERSION = 1 };
@@ -27,7 +28,7 @@ static void print_usage(FILE *f)
 		"Which guest instructions make a KVM guest exit, and DMP's controls.\n"
 		"\nVerbs (dmp VERB --help says more):\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(f, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(f, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	fprintf(f, "\nGlobal options:\n");
 	opts_print(f, dmp_global_opts);
 	opts_print(f, main_opts);

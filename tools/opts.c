@@ -18,7 +18,7 @@ const struct dmp_opt dmp_global_opts[] = {
 	{ "slide", 0, "N", "add N to FILE's addresses; found by itself if it can be",
 	  G_SLIDE },
 	{ "syntax", 0, "intel|att", "of the disassembly (default intel)", G_SYNTAX },
-	{ "json", 0, NULL, "JSON output (top, hot, status, mode)", G_JSON },
+	{ "json", 0, NULL, "JSON output (all verbs but reset)", G_JSON },
 	{ "debugfs", 0, "DIR", "default /sys/kernel/debug", G_DEBUGFS },
 	{ "sysfs", 0, "DIR", "default /sys", G_SYSFS },
 	{ "proc", 0, "DIR", "default /proc", G_PROC },

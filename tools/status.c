@@ -6,11 +6,24 @@
 
 static const char *const number_keys[] = {
 	"vcpus", "exits", "charged", "evictions", "epochs", "slots", "bound",
+	"retry_ms", "engagements", "refusals", "disengagements", "tables",
+	"roots", "engine_bytes", "pinned_pages", "prepare_ns", "engage_ns",
+	"audits",
 };
 
 static struct span span_of(const char *s)
 {
 	return (struct span){ s, strlen(s) };
+}
+
+/* Without the blanks before it. */
+static struct span span_trim(struct span s)
+{
+	while (s.len && (*s.p == ' ' || *s.p == '\t')) {
+		s.p++;
+		s.len--;
+	}
+	return s;
 }
 
 static bool is_number_key(const char *key)
@@ -73,27 +86,56 @@ static int add_total(struct status *st, struct span line, const char **why)
 	return 0;
 }
 
-static int add_kind(struct status *st, struct span line, const char **why)
+/* A count of something that @field names. */
+static int add_count(struct status_counts *counts, const char *field,
+		     struct span line, const char **why)
 {
-	struct status_kind *k;
+	struct status_count *c;
 	struct span val, name;
 	u64 n;
 
-	if (!find_field(line, "name", &name) || name.len >= sizeof(k->name)) {
-		*why = "kind without a valid name=";
+	if (!find_field(line, field, &name) || name.len >= sizeof(c->name)) {
+		*why = "line without a valid name= or reason=";
 		return 0;
 	}
 	if (!find_field(line, "n", &val) || !parse_u64(val, &n)) {
-		*why = "kind without a valid n=";
+		*why = "line without a valid n=";
 		return 0;
 	}
-	k = array_grow((void **)&st->kinds, st->nr_kinds, sizeof(*k));
-	if (!k)
+	c = array_grow((void **)&counts->v, counts->n, sizeof(*c));
+	if (!c)
 		return -1;
-	span_copy(k->name, sizeof(k->name), name);
-	k->n = n;
-	st->nr_kinds++;
+	span_copy(c->name, sizeof(c->name), name);
+	c->n = n;
+	counts->n++;
 	return 0;
+}
+
+/* Fields, then words up to the end of the line. */
+static void set_finding(struct status *st, struct span line, const char **why)
+{
+	struct status_finding f = { 0 };
+	const struct { const char *key; u64 *to; } fields[] = {
+		{ "gfn", &f.gfn }, { "level", &f.level }, { "index", &f.index },
+		{ "guest", &f.guest }, { "machine", &f.machine },
+	};
+	struct span val, rest = line;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (find_field(line, fields[i].key, &val) &&
+		    parse_u64(val, fields[i].to))
+			continue;
+		*why = "finding without gfn, level, index, guest and machine";
+		return;
+	}
+	do {
+		line = rest;
+		val = span_word(&rest);
+	} while (val.len && memchr(val.p, '=', val.len));
+	span_copy(f.what, sizeof(f.what), span_trim(line));
+	st->finding = f;
+	st->has_finding = true;
 }
 
 static int add_key(struct status *st, struct span key, struct span val,
@@ -133,12 +175,16 @@ static int add_line(struct status *st, struct span line, const char **why)
 	if (span_eq(key, "total"))
 		return add_total(st, line, why);
 	if (span_eq(key, "kind"))
-		return add_kind(st, line, why);
-	while (line.len && (*line.p == ' ' || *line.p == '\t')) {
-		line.p++;
-		line.len--;
+		return add_count(&st->kinds, "name", line, why);
+	if (span_eq(key, "fault"))
+		return add_count(&st->faults, "name", line, why);
+	if (span_eq(key, "ended"))
+		return add_count(&st->ended, "reason", line, why);
+	if (span_eq(key, "finding")) {
+		set_finding(st, line, why);
+		return 0;
 	}
-	return add_key(st, key, line, why);
+	return add_key(st, key, span_trim(line), why);
 }
 
 int status_parse(const char *text, size_t len, struct status *st,
@@ -168,7 +214,9 @@ void status_free(struct status *st)
 {
 	free(st->keys);
 	free(st->totals);
-	free(st->kinds);
+	free(st->kinds.v);
+	free(st->faults.v);
+	free(st->ended.v);
 	*st = (struct status){ 0 };
 }
 

@@ -17,9 +17,20 @@ struct status_total {
 	u64 n;
 };
 
-struct status_kind {
-	char name[16];
+struct status_count {
+	char name[24];
 	u64 n;
+};
+
+struct status_counts {
+	struct status_count *v;		/* in the order of the file */
+	size_t n;
+};
+
+/* What an audit found: struct dmp_finding of engine/machine.h. */
+struct status_finding {
+	char what[96];
+	u64 gfn, level, index, guest, machine;
 };
 
 struct status {
@@ -27,8 +38,11 @@ struct status {
 	size_t nr_keys;
 	struct status_total *totals;
 	size_t nr_totals;
-	struct status_kind *kinds;
-	size_t nr_kinds;
+	struct status_counts kinds;	/* page faults, as the monitor has them */
+	struct status_counts faults;	/* on machine tables */
+	struct status_counts ended;	/* engagements, by reason */
+	bool has_finding;
+	struct status_finding finding;
 };
 
 /*

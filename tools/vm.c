@@ -304,8 +304,8 @@ int vm_read(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
 	return ret ? vm_io_err(ctx, vm, path, -ret) : 0;
 }
 
-int vm_write(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
-	     const char *text)
+int vm_write_errno(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
+		   const char *text)
 {
 	char path[4096];
 	int ret;
@@ -313,10 +313,18 @@ int vm_write(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
 	vm_path(vm, file, path, sizeof(path));
 	ret = write_file(path, text);
 	if (ret == -EINVAL && !vm_has_ended(ctx, vm))
-		return err_set(&ctx->err,
-			       "this KVM does not take '%.*s' in %s (wrong version, or not in this state)",
-			       (int)strcspn(text, "\n"), text, path);
-	return ret ? vm_io_err(ctx, vm, path, -ret) : 0;
+		err_set(&ctx->err,
+			"this KVM does not take '%.*s' in %s (wrong version, or not in this state)",
+			(int)strcspn(text, "\n"), text, path);
+	else if (ret)
+		vm_io_err(ctx, vm, path, -ret);
+	return ret;
+}
+
+int vm_write(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
+	     const char *text)
+{
+	return vm_write_errno(ctx, vm, file, text) ? -1 : 0;
 }
 
 int vm_default_mode(struct dmp_ctx *ctx, char *buf, size_t size)

@@ -37,6 +37,9 @@ int vm_read(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
 	    char **buf, size_t *len);
 int vm_write(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
 	     const char *text);
+/* As vm_write(), but returns 0 or a negative errno, for a verb that knows it. */
+int vm_write_errno(struct dmp_ctx *ctx, const struct vm *vm, const char *file,
+		   const char *text);
 bool vm_has_ended(struct dmp_ctx *ctx, const struct vm *vm);
 
 /* The path of @file, for messages; cut to @size. */

@@ -4,6 +4,8 @@
 #   fake.sh host DIR              sysfs with the module, debugfs, proc
 #   fake.sh vm DIR ID [NAME]      a VM, ID is PID-FD, NAME its -name argument
 #   fake.sh hot DIR ID FACTOR     write its `hot` and `status`, counts * FACTOR
+#   fake.sh machine DIR ID FILE STATE REASON [LINE...]
+#                                 write FILE, a `status` with machine tables
 set -eu
 
 host() {
@@ -54,6 +56,28 @@ hot() {
 		kind name=table n=$((800 * f))
 	END
 	mv "$d/status.new" "$d/status"
+}
+
+machine() {
+	local d=$1/debug/kvm/$2/dmp to=$3 state=$4 reason=$5
+	local tables=0 roots=0 bytes=0 pinned=0 engagements=3 ended=3
+	shift 5
+	if [ "$state" = engaged ]; then
+		tables=700 roots=5 bytes=3145728 pinned=262144 engagements=4
+	fi
+	{
+		sed -e 's/^mode .*/mode engaged/' -e '/^\(total\|kind\)/d' "$d/status"
+		printf '%s\n' "state $state" "reason $reason" "$@" \
+			"engagements $engagements" "refusals 2" "disengagements $ended" \
+			"ended reason=dirty-logging n=3" "ended reason=several-vcpus n=2" \
+			"tables $tables" "roots $roots" "engine_bytes $bytes" \
+			"pinned_pages $pinned" "prepare_ns 12345678" \
+			"engage_ns 2300000" "audits 6" \
+			"fault name=guest n=1000" "fault name=lazy-a n=20" \
+			"promotions 17"
+		grep -E '^(total|kind)' "$d/status"
+	} >"$to.new"
+	mv "$to.new" "$to"
 }
 
 vm() {

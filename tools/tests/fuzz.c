@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine.h"
 #include "view_table.h"
 
 #define MAX	4096
@@ -30,6 +31,9 @@ static const struct span seeds[] = {
 	     "vcpu=0 rip=0x401000 cpl=3 code=0x72 hits=1 new=key bits=32 bytes=0fa2\n"),
 	SEED("version 0.1\nisa svm\nmode monitor\npaging shadow\nvcpus 2\nexits 10\n"
 	     "charged 9\nlstar 0xffffffff81000000\ntotal code=0x4e n=3\nkind name=guest n=2\n"),
+	SEED("mode engaged\nstate backed-off\nreason broken\ndetail audit\nretry_ms 100\ntables 7\nengine_bytes 4096\n"
+	     "pinned_pages 8\nended reason=broken n=1\nfault name=lazy-a n=2\n"
+	     "finding gfn=0x1 level=1 index=17 guest=0x1 machine=0x2 leaf maps another frame\n"),
 	SEED("ffffffff81000000 T _text\nffffffff81000040 t foo\nffffffff82000000 D bar\n"
 	     "ffffffffc0000000 t baz\t[mod]\nffffffff81000080 T entry_SYSCALL_64\n"),
 	SEED("qemu\0-name\0guest=foo,,bar,debug-threads=on\0-m\0"),
@@ -78,6 +82,7 @@ static void print_all(struct dmp_ctx *ctx, const struct record_list *raw,
 	struct record_list merged;
 	struct table t = { 0 };
 	struct view_cols cols;
+	char line[128];		/* shorter than some */
 	int width = rnd() % 200;
 	size_t i;
 
@@ -94,7 +99,10 @@ static void print_all(struct dmp_ctx *ctx, const struct record_list *raw,
 		view_json_record(&j, &v, &merged.v[i], raw);
 		json_close(&j, '}');
 	}
+	machine_json(&j, st);
 	json_close(&j, ']');
+	machine_reason(st, line, sizeof(line));
+	machine_size(st, line, sizeof(line));
 	table_fit(&t, width);
 	for (i = 0; i < t.rows; i++)
 		table_print_row(&t, out, i);

@@ -8,7 +8,7 @@ build=${1:-$here/../../build/tools}
 seed=${SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
 w=$(mktemp -d)
 chmod 755 "$w"
-cp "$build/san/dmp" "$w/dmp"
+cp "$build/san/dmp" "$build/san/fake_kernel.so" "$w"
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 unset COLUMNS
 writer=
@@ -72,7 +72,7 @@ has "Verbs"
 no_err
 t "version" 0 --version
 row '^dmp [0-9]+\.[0-9]+$'
-for verb in top hot status mode reset; do
+for verb in top hot status mode engage disengage audit reset; do
 	t "$verb --help" 0 $verb --help
 	has "usage: dmp [options] $verb"
 	has "--symbols FILE"
@@ -111,6 +111,10 @@ t "bad iterations" 2 top --iterations 0
 err_is "bad number for --iterations: '0'; see dmp top --help"
 t "bad mode" 2 mode fast
 err_is "no mode 'fast'; see dmp mode --help"
+for verb in engage disengage audit reset; do
+	t "$verb, operand" 2 $verb now
+	err_is "unexpected 'now'; see dmp $verb --help"
+done
 t "two modes" 2 mode off monitor
 err_is "unexpected 'monitor'; see dmp mode --help"
 
@@ -120,7 +124,7 @@ t "stock kvm" 1 status
 err_is "the kvm module loaded is one without dmp (no $h/sys/module/kvm/parameters/dmp): unload it and load kvm-dmp's"
 mv "$w/param" "$h/sys/module/kvm/parameters/dmp"
 mv "$h/sys/module/kvm" "$w/kvm"
-for verb in top hot status mode reset; do
+for verb in top hot status mode engage disengage audit reset; do
 	t "$verb: no kvm" 1 $verb
 	err_is "KVM is not loaded (no $h/sys/module/kvm): load kvm-dmp's kvm.ko and kvm-amd.ko or kvm-intel.ko"
 	no_out
@@ -340,8 +344,8 @@ bad_status "exits" "exits many" "value is not a number"
 bad_status "lstar" "lstar 0xzz" "lstar is not a hex number"
 bad_status "total" "total n=1" "total without a valid code="
 bad_status "total n" "total code=1 n=x" "total without a valid n="
-bad_status "kind" "kind n=1" "kind without a valid name="
-bad_status "kind n" "kind name=x" "kind without a valid n="
+bad_status "kind" "kind n=1" "line without a valid name= or reason="
+bad_status "kind n" "kind name=x" "line without a valid n="
 bad_status "long" "$(printf '%0200d' 0)" "line too long"
 cp "$w/status.good" "$d/status"
 for text in '' 'monitor' 'mon itor\n' 'off\noff\n' '\n' '\033\n'; do
@@ -449,6 +453,9 @@ py "d['vms'][0]['status']['exits'] == 1010 and d['vms'][0]['status']['lstar'] ==
 py "d['vms'][0]['status']['version'] == '0.1' and d['vms'][0]['status']['novelty'] == '12 \"quoted\" \\\\ text'"
 py "d['vms'][0]['totals'][0] == {'code': 0x4e, 'reason': 'PF excp', 'n': 834}"
 py "d['vms'][0]['kinds'][2] == {'kind': 'table', 'n': 800}"
+
+# shellcheck source=tools/tests/run_machine.sh
+. "$here/run_machine.sh"
 
 echo "== mode, reset"
 t "show" 0 mode
@@ -618,10 +625,10 @@ for n in $(seq 10); do
 		*) spoil "$d/$file" "$n" ;;
 		esac
 		for verb in "hot --symbols $w/map" "hot --json --symbols $w/map" \
-			"status --json" "mode" "top --json -d 0.1 --iterations 1"; do
+			"status --json" "status" "audit --json" "mode" "top --json -d 0.1 --iterations 1"; do
 			case $file:$verb in
-			map:status* | map:mode | map:top* | mode:[hst]*) continue ;;
-			hot:status* | [hs]*:mode) continue ;;
+			map:status* | map:audit* | map:mode | map:top* | mode:[hst]*) continue ;;
+			hot:status* | hot:audit* | mode:audit* | [hs]*:mode) continue ;;
 			esac
 			name="spoilt $file $n: $verb"
 			# shellcheck disable=SC2086

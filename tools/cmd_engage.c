@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dmp engage: run a VM on machine tables now. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "machine.h"
+#include "opts.h"
+#include "snapshot.h"
+#include "view.h"
+
+enum outcome { ENGAGED, ALREADY, REFUSED, WAITING };
+
+static const char *const outcome_name[] = {
+	[ENGAGED] = "engaged", [ALREADY] = "already", [REFUSED] = "refused",
+	[WAITING] = "waiting",
+};
+
+static void print_json(const struct vm *vm, const struct status *st,
+		       enum outcome outcome)
+{
+	struct json j = { .f = stdout, .flat = 2 };
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "schema", "dmp-engage-1");
+	view_json_vm(&j, vm);
+	json_str(&j, "result", outcome_name[outcome]);
+	machine_json(&j, st);
+	json_close(&j, '}');
+}
+
+/* The outcome as a line: on stdout, or the error. */
+static int tell(struct dmp_ctx *ctx, const struct vm *vm,
+		const struct status *st, enum outcome outcome)
+{
+	char line[MACHINE_LINE_MAX], time[80], name[256];
+
+	machine_vm_name(vm, name, sizeof(name));
+	if (outcome == WAITING)
+		return err_set(&ctx->err, "%s is not engaged yet: its vCPU does not run (is the guest paused?); it will be when it does",
+			       name);
+	if (outcome == REFUSED) {
+		machine_reason(st, line, sizeof(line));
+		return err_set(&ctx->err, "%s is not engaged: %s", name, line);
+	}
+	if (ctx->json)
+		return 0;
+	machine_size(st, line, sizeof(line));
+	machine_time(st, time, sizeof(time));
+	if (outcome == ALREADY)
+		printf("%s is engaged already: %s\n", name, line);
+	else
+		printf("%s is engaged: %s; %s\n", name, time, line);
+	return 0;
+}
+
+/* Ask the kernel; -1 with ctx->err set when it did not even try. */
+static int ask(struct dmp_ctx *ctx, const struct vm *vm,
+	       const struct status *st, enum outcome *outcome)
+{
+	const char *mode = status_get(st, "mode");
+	int ret;
+
+	*outcome = ENGAGED;
+	if (machine_is_engaged(st)) {
+		*outcome = ALREADY;
+		return 0;
+	}
+	if ((!mode || strcmp(mode, "engaged")) &&
+	    vm_write(ctx, vm, "mode", "engaged\n"))
+		return -1;
+	ret = vm_write_errno(ctx, vm, "ctl", "engage\n");
+	if (ret == -EAGAIN)
+		*outcome = REFUSED;
+	else if (ret == -EBUSY)
+		*outcome = WAITING;
+	else if (ret)
+		return -1;
+	ctx->err.msg[0] = '\0';
+	return 0;
+}
+
+static int engage_vm(struct dmp_ctx *ctx, const struct vm *vm)
+{
+	enum outcome outcome;
+	struct bad_lines bad;
+	struct status st;
+	int ret;
+
+	if (status_read(ctx, vm, &st, &bad))
+		return -1;
+	ret = ask(ctx, vm, &st, &outcome);
+	status_free(&st);
+	if (ret || status_read(ctx, vm, &st, &bad))
+		return -1;
+	/* Between the kernel's answer and now it may have changed. */
+	if (outcome != WAITING && outcome != REFUSED && !machine_is_engaged(&st))
+		outcome = REFUSED;
+	else if (outcome != ALREADY && machine_is_engaged(&st))
+		outcome = ENGAGED;
+	if (ctx->json)
+		print_json(vm, &st, outcome);
+	ret = tell(ctx, vm, &st, outcome);
+	status_free(&st);
+	return ret ? ret : status_check(ctx, vm, &bad);
+}
+
+static int engage(struct dmp_ctx *ctx)
+{
+	struct vm_list vms;
+	struct vm *vm;
+	int ret;
+
+	if (vm_list_read(ctx, &vms))
+		return DMP_FAIL;
+	vm = vm_pick(ctx, &vms);
+	ret = vm ? engage_vm(ctx, vm) : -1;
+	vm_list_free(&vms);
+	return ret ? DMP_FAIL : DMP_OK;
+}
+
+static int run(struct dmp_ctx *ctx, int argc, char **argv)
+{
+	struct opt_walk w = { .i = 1 };
+
+	switch (opts_next(ctx, NULL, &w, argc, argv)) {
+	case OPT_END:
+		return engage(ctx);
+	case OPT_HELP:
+		return cmd_help(&cmd_engage);
+	case OPT_OPERAND:
+		return usage_err(ctx, "engage", "unexpected '%.80s'", w.val);
+	default:
+		return DMP_USAGE;
+	}
+}
+
+const struct dmp_cmd cmd_engage = {
+	.name = "engage",
+	.summary = "run a VM on machine tables now, whatever its rate of page faults",
+	.help =
+"Sets mode engaged first if that is not the VM's mode. A VM that cannot be\n"
+"engaged runs on as before; the reason is printed, the exit status is 1, and\n"
+"the mode stays: it engages by itself when it can and when it pays.\n",
+	.run = run,
+};

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <string.h>
+
+#include "reason.h"
+#include "util.h"
+
+static const struct reason reasons[] = {
+	{ "request", "somebody asked for it", NULL },
+	{ "nested-paging", "KVM uses nested paging on this host",
+	  "load kvm-amd with npt=0 or kvm-intel with ept=0" },
+	{ "several-vcpus", "the VM has more than one vCPU",
+	  "start it with one (-smp 1)" },
+	{ "paging-mode", "the guest is not in 64-bit mode with paging and CR0.WP",
+	  "try again when its kernel runs" },
+	{ "nested-guest", "the vCPU runs a guest of its own",
+	  "try again when it does not" },
+	{ "smm", "the vCPU is in system management mode", "try again" },
+	{ "dirty-logging", "writes to guest memory are logged, as in a migration",
+	  "try again when that is over" },
+	{ "memory-slots", "the guest's memory slots changed or are too many",
+	  "try again when they are settled" },
+	{ "host-cpu", "the host's CPU has 52 physical address bits or encrypts memory",
+	  "use another host" },
+	{ "cannot-pin", "the guest's memory could not be pinned",
+	  "raise the VM process's locked-memory limit (ulimit -l)" },
+	{ "no-memory", "the host has too little free memory",
+	  "free some and try again" },
+	{ "memory-changed", "other memory is behind some guest addresses, as with a balloon",
+	  "try again" },
+	{ "cannot-emulate", "the guest wrote a page table with an instruction KVM cannot emulate",
+	  "dmp hot --kind table shows such writes" },
+	{ "broken", "the engine found itself inconsistent",
+	  "report it, with dmp status and dmesg" },
+	{ "reset", "the guest is being reset", "try again when its kernel runs" },
+};
+
+const struct reason *reason_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name && i < ARRAY_SIZE(reasons); i++)
+		if (!strcmp(reasons[i].name, name))
+			return &reasons[i];
+	return NULL;
+}
