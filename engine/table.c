@@ -336,9 +336,12 @@ static void note_mapping(struct dmp_mmu *mmu, struct dmp_table *table,
 		return;
 	if (!(guest & DMP_PTE_US) &&
 	    (!frame->dmap_table || frame->dmap_index == index)) {
-		if (frame->held && frame->dmap_table &&
-		    frame->dmap_table != table->id)
-			frame->aliased = 1;
+		if (frame->dmap_table && frame->dmap_table != table->id) {
+			/* Both may be there to stay: see pair_of(). */
+			if (!table->pair)
+				table->pair = frame->dmap_table;
+			frame->aliased |= !!frame->held;
+		}
 		frame->dmap_table = table->id;
 		frame->dmap_index = index;
 	} else if (frame->held && !is_dmap(frame, table, index)) {

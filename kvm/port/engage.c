@@ -7,6 +7,7 @@
  * vCPU's own thread, between two entries, builds the machine tables.
  * Disengaging is one step and may be taken by any thread.
  */
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
@@ -21,6 +22,7 @@
 #include "kvm_cache_regs.h"
 
 #define PIN_BATCH	512	/* pages */
+#define PIN_RESERVE	(16ul << (20 - PAGE_SHIFT))
 
 /*
  * For tests. dmp_audit=N audits after one in N engine operations, at random;
@@ -56,7 +58,9 @@ static u64 host_alloc_page(void *host)
 
 	if (inject_failure(e))
 		return 0;
-	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	/* Rather disengage than have somebody killed for it. */
+	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+			  __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	return page ? page_to_pfn(page) : 0;
 }
 
@@ -83,6 +87,27 @@ static const struct dmp_host_ops host_ops = {
  * ---- Guest memory ----
  */
 
+/*
+ * Whether @pages more can be brought in for @mm. What is pinned cannot be
+ * reclaimed: a VM that lives within a limit because the rest of it is swapped
+ * out or was never touched would be killed by engaging.
+ */
+static bool has_room(struct mm_struct *mm, unsigned long pages)
+{
+	long room = si_mem_available() - (totalram_pages() >> 5);
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(mm), *m;
+	unsigned long limit;
+
+	for (m = memcg; m; m = parent_mem_cgroup(m)) {
+		limit = min(READ_ONCE(m->memory.max), READ_ONCE(m->memory.high));
+		room = min_t(long, room, limit - page_counter_read(&m->memory));
+	}
+	mem_cgroup_put(memcg);
+#endif
+	return room >= (long)(pages + PIN_RESERVE);
+}
+
 /* Pin @n pages at @hva of another process's memory into @pages. */
 static long pin_batch(struct mm_struct *mm, unsigned long hva, unsigned long n,
 		      unsigned int gup, struct page **pages)
@@ -105,7 +130,11 @@ static int pin_slot(struct kvm_dmp_engine *e, struct mm_struct *mm,
 	long got, i;
 
 	while (done < slot->npages) {
+		if (READ_ONCE(e->kvm->arch.dmp->cancelled))
+			return -EINTR;
 		n = min_t(unsigned long, PIN_BATCH, slot->npages - done);
+		if (!has_room(mm, n))
+			return -ENOMEM;
 		got = pin_batch(mm, e->hva[s] + (done << PAGE_SHIFT), n, gup,
 				pages);
 		if (got <= 0)
@@ -154,19 +183,24 @@ static enum dmp_reason pin_memory(struct kvm_dmp_engine *e)
 	struct mm_struct *mm = e->kvm->mm;
 	struct page **pages;
 	unsigned int s;
+	int r;
 
 	pages = kmalloc_array(PIN_BATCH, sizeof(*pages), GFP_KERNEL);
-	if (!pages)
+	if (!pages || inject_failure(e)) {
+		kfree(pages);
 		return DMP_REASON_NO_MEMORY;
+	}
 	if (!mmget_not_zero(mm))
 		goto out_free;
 	if (account_locked_vm(mm, e->frames, true))
 		goto out_mm;
 	e->accounted = e->frames;
 	why = DMP_REASON_NONE;
-	for (s = 0; s < e->mmu.slots; s++)
-		if (pin_slot(e, mm, s, pages))
-			why = DMP_REASON_PIN;
+	for (s = 0; s < e->mmu.slots && !why; s++) {
+		r = pin_slot(e, mm, s, pages);
+		if (r)
+			why = r == -ENOMEM ? DMP_REASON_NO_MEMORY : DMP_REASON_PIN;
+	}
 out_mm:
 	mmput(mm);
 out_free:
@@ -237,6 +271,8 @@ static enum dmp_reason vm_refusal(struct kvm *kvm)
 /* What the vCPU does at this moment; its own thread. */
 static enum dmp_reason vcpu_refusal(struct kvm_vcpu *vcpu)
 {
+	if (!vcpu->arch.dmp)
+		return DMP_REASON_NO_MEMORY;
 	if (is_guest_mode(vcpu))
 		return DMP_REASON_NESTED_GUEST;
 	if (is_smm(vcpu))
@@ -293,8 +329,7 @@ static void add_stats(struct dmp_mmu_stats *sum, const struct dmp_mmu_stats *mor
 		to[i] += from[i];
 }
 
-struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
-					     enum dmp_reason why)
+static struct kvm_dmp_engine *detach(struct kvm *kvm, enum dmp_reason why)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
 	struct kvm_dmp_engine *e = vm->engine;
@@ -309,11 +344,28 @@ struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
 		dmp_policy_refused(&vm->policy, ktime_get_ns(), why,
 				   e->mmu.broken);
 	add_stats(&vm->stats, &e->mmu.stats);
+	/* The guest's tables have changed under what KVM's shadow pages say. */
+	if (vm->engaged)
+		kvm_mmu_zap_all(kvm);
 	WRITE_ONCE(vm->engaged, false);
 	WRITE_ONCE(vm->engine, NULL);
 	kvm_dmp_update_stats(kvm);
 	set_state_changed(vm);
 	return e;
+}
+
+struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
+					     enum dmp_reason why)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+
+	lockdep_assert_held(&vm->engine_lock);
+	if (!vm->making)
+		return detach(kvm, why);
+	/* Its maker is at work on it, and detaches it itself. */
+	if (!vm->cancelled)
+		WRITE_ONCE(vm->cancelled, why);
+	return NULL;
 }
 
 void kvm_dmp_engine_drop(struct kvm_dmp_engine *e)
@@ -338,6 +390,8 @@ void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
 	e = kvm_dmp_engine_detach(kvm, why);
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);
+	/* The maker holds slots_lock, and waits for nobody who calls this. */
+	wait_event(vm->wait, !READ_ONCE(vm->making));
 }
 
 static bool run_audit(struct kvm_dmp_vm *vm)
@@ -389,6 +443,11 @@ int kvm_dmp_audit(struct kvm *kvm)
 	return r;
 }
 
+static bool is_preparing(struct kvm_dmp_vm *vm)
+{
+	return READ_ONCE(vm->policy.state) == DMP_STATE_PREPARING;
+}
+
 /* First half: everything but the vCPU's part. The policy says PREPARING. */
 static enum dmp_reason make_ready(struct kvm *kvm)
 {
@@ -400,8 +459,10 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
-	if (!e)
+	if (!e || inject_failure(e)) {
+		kvfree(e);
 		return DMP_REASON_NO_MEMORY;
+	}
 	e->kvm = kvm;
 	e->mmu.ops = &host_ops;
 	e->mmu.host = e;
@@ -418,68 +479,99 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e->prepare_ns = ktime_get_ns() - start;
-	smp_store_release(&e->ready, true);
 	return DMP_REASON_NONE;
+}
+
+/* Under slots_lock. False when another thread has made ready meanwhile. */
+static bool making_begin(struct kvm_dmp_vm *vm)
+{
+	bool begin;
+
+	mutex_lock(&vm->engine_lock);
+	begin = is_preparing(vm) && !vm->engine;
+	vm->making = begin;
+	vm->cancelled = DMP_REASON_NONE;
+	mutex_unlock(&vm->engine_lock);
+	return begin;
+}
+
+/* The engine is ready unless there is a reason why not; then it goes. */
+static enum dmp_reason making_end(struct kvm *kvm, enum dmp_reason why)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+
+	mutex_lock(&vm->engine_lock);
+	if (vm->cancelled)
+		why = vm->cancelled;
+	if (!why) {
+		smp_store_release(&vm->engine->ready, true);
+		vm->making = false;
+	} else if (vm->engine) {
+		e = detach(kvm, why);
+	} else {
+		dmp_policy_refused(&vm->policy, ktime_get_ns(), why, 0);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+	/* Who waits for the end of it wants the memory to be free, too. */
+	WRITE_ONCE(vm->making, false);
+	set_state_changed(vm);
+	return why;
 }
 
 static void prepare(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	struct kvm_dmp_engine *e = NULL;
-	enum dmp_reason why;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+	bool ready;
 
 	mutex_lock(&kvm->slots_lock);
-	why = make_ready(kvm);
-	if (why) {
-		mutex_lock(&vm->engine_lock);
-		e = kvm_dmp_engine_detach(kvm, why);
-		if (!e) {
-			dmp_policy_refused(&vm->policy, ktime_get_ns(), why, 0);
-			set_state_changed(vm);
-		}
-		mutex_unlock(&vm->engine_lock);
-	} else {
-		kvm_for_each_vcpu(i, vcpu, kvm) {
-			kvm_make_request(KVM_REQ_DMP, vcpu);
-			kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
-			kvm_vcpu_kick(vcpu);
-		}
-	}
+	ready = making_begin(vm) && !making_end(kvm, make_ready(kvm));
 	mutex_unlock(&kvm->slots_lock);
-	kvm_dmp_engine_drop(e);
+	if (!ready)
+		return;
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		kvm_make_request(KVM_REQ_DMP, vcpu);
+		kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
+		kvm_vcpu_kick(vcpu);
+	}
 }
 
+/*
+ * Makes ready when the policy wants it. Once engaged, frees KVM's own shadow
+ * pages: they are of no use any more, but nobody has to wait for that.
+ */
 static void engage_worker(struct work_struct *work)
 {
 	struct kvm_dmp_vm *vm = container_of(work, struct kvm_dmp_vm, engage_work);
 	struct kvm *kvm = vm->kvm;
 
-	prepare(kvm);
+	if (READ_ONCE(vm->engaged))
+		kvm_mmu_zap_all(kvm);
+	else if (is_preparing(vm))
+		prepare(kvm);
 	kvm_put_kvm(kvm);
+}
+
+static void queue_vm_work(struct kvm_dmp_vm *vm)
+{
+	kvm_get_kvm(vm->kvm);
+	if (!queue_work(system_unbound_wq, &vm->engage_work))
+		kvm_put_kvm(vm->kvm);
 }
 
 void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-	bool go;
 
 	if (READ_ONCE(vm->engaged) || !mutex_trylock(&vm->engine_lock))
 		return;
-	go = dmp_policy_tick(&vm->policy, ktime_get_ns(), d->faults);
-	if (go) {
-		kvm_get_kvm(vcpu->kvm);
-		if (!queue_work(system_unbound_wq, &vm->engage_work))
-			kvm_put_kvm(vcpu->kvm);
-	}
+	if (dmp_policy_tick(&vm->policy, ktime_get_ns(), d->faults))
+		queue_vm_work(vm);
 	mutex_unlock(&vm->engine_lock);
-}
-
-static bool is_preparing(struct kvm_dmp_vm *vm)
-{
-	return READ_ONCE(vm->policy.state) == DMP_STATE_PREPARING;
 }
 
 int kvm_dmp_engage(struct kvm *kvm)
@@ -521,14 +613,13 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 	if (why)
 		return kvm_dmp_engine_detach(vcpu->kvm, why);
 	e->mmu.paging = vcpu_paging(vcpu);
-	/* KVM's own shadow pages write-protect guest tables; all must go. */
 	kvm_mmu_unload(vcpu);
-	kvm_mmu_zap_all(vcpu->kvm);
 	vcpu->arch.dmp->root_valid = false;
 	if (!dmp_mmu_load_root(&e->mmu, kvm_dmp_cr3_gfn(vcpu)))
 		return kvm_dmp_engine_check(vcpu->kvm);
 	e->engage_ns = ktime_get_ns() - start;
 	WRITE_ONCE(vm->engaged, true);
+	queue_vm_work(vm);
 	dmp_policy_engaged(&vm->policy, ktime_get_ns());
 	set_state_changed(vm);
 	return kvm_dmp_engine_check(vcpu->kvm);
@@ -634,12 +725,24 @@ void kvm_dmp_service(struct kvm_vcpu *vcpu)
 	kvm_dmp_engine_drop(e);
 }
 
+static bool is_logging_dirty(struct kvm *kvm)
+{
+	struct kvm_memory_slot *memslot;
+	int bkt;
+
+	kvm_for_each_memslot(memslot, bkt, __kvm_memslots(kvm, 0))
+		if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			return true;
+	return false;
+}
+
 /* Under slots_lock; also when only a slot's flags change. */
 void kvm_dmp_memslots_change(struct kvm *kvm)
 {
 	if (static_branch_unlikely(&kvm_dmp_machine) &&
 	    READ_ONCE(kvm->arch.dmp->engine))
-		kvm_dmp_disengage(kvm, DMP_REASON_MEMSLOTS);
+		kvm_dmp_disengage(kvm, is_logging_dirty(kvm) ?
+				  DMP_REASON_DIRTY_LOGGING : DMP_REASON_MEMSLOTS);
 }
 
 /* The vCPU's thread, wherever paging registers change. */

@@ -12,12 +12,21 @@ DEFINE_STATIC_KEY_FALSE(kvm_dmp_machine);
 EXPORT_SYMBOL_GPL(kvm_dmp_machine);
 
 /*
+ * Only a VM's first vCPU runs on machine tables. A second one may enter
+ * before its creation has ended and disengaged the VM.
+ */
+static bool is_engaged(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->kvm->arch.dmp->engaged) && !vcpu->vcpu_idx;
+}
+
+/*
  * Also true just after another thread has disengaged the VM, until this vCPU
  * has a root of KVM's own again.
  */
 bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->kvm->arch.dmp->engaged) ||
+	return is_engaged(vcpu) ||
 	       !VALID_PAGE(vcpu->arch.mmu->root.hpa);
 }
 
@@ -33,7 +42,7 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 	struct dmp_mmu *mmu;
 	u64 hfn;
 
-	if (!READ_ONCE(vm->engaged))
+	if (!is_engaged(vcpu))
 		return kvm_mmu_load(vcpu);
 	if (likely(d->root_valid && !vm->flush_owed))
 		return 0;
@@ -60,8 +69,13 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 
 bool __kvm_dmp_new_pgd(struct kvm_vcpu *vcpu)
 {
-	if (!READ_ONCE(vcpu->kvm->arch.dmp->engaged))
+	if (!is_engaged(vcpu))
 		return false;
+	/* VMRUN and VM entry load CR3 with a paging mode of their own. */
+	if (is_guest_mode(vcpu)) {
+		kvm_dmp_disengage(vcpu->kvm, DMP_REASON_NESTED_GUEST);
+		return false;
+	}
 	vcpu->arch.dmp->root_valid = false;
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	return true;
@@ -102,7 +116,7 @@ int kvm_dmp_page_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code,
 
 	++vcpu->stat.pf_taken;
 	mutex_lock(&vm->engine_lock);
-	if (vm->engaged) {
+	if (is_engaged(vcpu)) {
 		fault.access = fault_access(vcpu, error_code);
 		kind = dmp_mmu_fault(&vm->engine->mmu, &fault);
 		e = kvm_dmp_engine_check(vcpu->kvm);
@@ -141,7 +155,7 @@ bool __kvm_dmp_write_begin(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int bytes)
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
 	bool table;
 
-	if (!READ_ONCE(vm->engaged))
+	if (!is_engaged(vcpu))
 		return false;
 	mutex_lock(&vm->engine_lock);
 	table = vm->engaged && dmp_mmu_write_begin(&vm->engine->mmu, gpa, bytes,

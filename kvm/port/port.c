@@ -142,6 +142,8 @@ static void set_machine(struct kvm *kvm, bool on)
 		dmp_policy_stop(&vm->policy);
 		mutex_unlock(&vm->engine_lock);
 	} while (vm->policy.state != DMP_STATE_OFF);
+	/* A vCPU may be handling an exit from machine tables; let it end. */
+	synchronize_srcu(&kvm->srcu);
 	static_branch_dec(&kvm_dmp_machine);
 }
 

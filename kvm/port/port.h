@@ -51,6 +51,10 @@ struct kvm_dmp_vm {
 	struct kvm_dmp_engine *engine;	/* under engine_lock: in use (engaged) or
 					 * made ready, to be taken into use
 					 */
+	bool making;			/* some thread makes the engine ready: set
+					 * under slots_lock and engine_lock
+					 */
+	enum dmp_reason cancelled;	/* why that is to end; under engine_lock */
 	struct dmp_policy policy;	/* under engine_lock */
 	struct dmp_mmu_stats stats;	/* of engines gone by; under engine_lock */
 	u64 audits;			/* under engine_lock */
