@@ -218,7 +218,8 @@ static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
 	if (e->mmu.slots == DMP_SLOTS_MAX)
 		return DMP_REASON_MEMSLOTS;
 	slot->frames = kvcalloc(memslot->npages, sizeof(*slot->frames),
-				GFP_KERNEL_ACCOUNT);
+				GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
+				__GFP_NOWARN);
 	if (!slot->frames || inject_failure(e)) {
 		kvfree(slot->frames);
 		return DMP_REASON_NO_MEMORY;
@@ -523,13 +524,19 @@ static enum dmp_reason making_end(struct kvm *kvm, enum dmp_reason why)
 static void prepare(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct mem_cgroup *memcg, *old;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 	bool ready;
 
+	/* Whoever this thread is, the memory is the VM's. */
+	memcg = get_mem_cgroup_from_mm(kvm->mm);
+	old = set_active_memcg(memcg);
 	mutex_lock(&kvm->slots_lock);
 	ready = making_begin(vm) && !making_end(kvm, make_ready(kvm));
 	mutex_unlock(&kvm->slots_lock);
+	set_active_memcg(old);
+	mem_cgroup_put(memcg);
 	if (!ready)
 		return;
 	kvm_for_each_vcpu(i, vcpu, kvm) {

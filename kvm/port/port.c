@@ -141,7 +141,8 @@ static void set_machine(struct kvm *kvm, bool on)
 		mutex_lock(&vm->engine_lock);
 		dmp_policy_stop(&vm->policy);
 		mutex_unlock(&vm->engine_lock);
-	} while (vm->policy.state != DMP_STATE_OFF);
+		cond_resched();
+	} while (READ_ONCE(vm->policy.state) != DMP_STATE_OFF);
 	/* A vCPU may be handling an exit from machine tables; let it end. */
 	synchronize_srcu(&kvm->srcu);
 	static_branch_dec(&kvm_dmp_machine);
