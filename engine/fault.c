@@ -116,16 +116,18 @@ static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 {
 	struct dmp_table *table;
 	unsigned int level;
+	u64 value;
 
 	mmu->stats.repaired++;
 	mmu->trusted = true;
 	for (level = mmu->paging.levels; level >= walk->leaf; level--) {
 		table = dmp_table_find(mmu, walk->table_gfn[level], level);
+		/* Read again: a level above may have set A and D in it. */
+		value = DMP_READ_ONCE(*walk->entry[level]);
 		if (table)
 			dmp_table_follow(mmu, table,
 					 dmp_index_of(walk->entry[level]),
-					 walk->value[level],
-					 walk->value[level]);
+					 value, value);
 	}
 	mmu->trusted = false;
 }
