@@ -866,7 +866,7 @@ static void op_huge(struct guest *g)
 	}
 	entry_set(g, at.table, at.index, gfn << 12 | P | RW | US | PS |
 		  (m_chance(m, 70) ? A : 0) | (m_chance(m, 50) ? D : 0) |
-		  (m_chance(m, 10) ? 1ull << 12 : 0));
+		  (m_chance(m, 30) ? 1ull << 12 : 0));
 	for (n = 0; n < 4; n++)
 		touch(g, gva ^ m_below(m, 512) << 12, DMP_ACCESS_USER |
 		      (m_chance(m, 50) ? DMP_ACCESS_WRITE : 0));
@@ -1258,7 +1258,7 @@ void g_boot(struct guest *g, u64 seed, unsigned int levels)
 	}
 	for (i = 0; i < 16; i++)
 		g->pcid_owner[i] = -1;
-	g->dmap_1g = g->m.mmu->paging.flags & DMP_PAGING_GBPAGES && seed % 5 == 0;
+	g->dmap_1g = g->m.mmu->paging.flags & DMP_PAGING_GBPAGES && seed % 4 == 1;
 	g->kernel_root = boot_frame(g);
 	g->dmap_l2 = boot_chain(g, TOP_DMAP, 0);
 	for (i = 0; i < M_GFNS / 512; i++)
