@@ -29,6 +29,7 @@ bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu)
 	return is_engaged(vcpu) ||
 	       !VALID_PAGE(vcpu->arch.mmu->root.hpa);
 }
+EXPORT_SYMBOL_GPL(__kvm_dmp_engaged);
 
 /*
  * Before each entry, in place of kvm_mmu_load(). A disengagement after this
