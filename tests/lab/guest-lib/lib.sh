@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Guest workloads on bare metal and on machine tables. For check scripts:
+#
+#	. .../guest-lib/lib.sh
+#	guest_both RUN SECONDS AUDIT [OPTIONS...] -- COMMAND
+#	finish
+#
+# COMMAND runs twice, on the machine itself and engaged, and has to end with 0
+# both times with equal files in files/out (but for notes). While engaged the
+# engine audits itself once in AUDIT operations; it may never leave that state,
+# nor find anything. LONG=1 makes all of it ten times as long.
+GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=tests/lab/lib.sh
+. "$GUEST_LIB/../lib.sh"
+# shellcheck source=scripts/common.sh
+. "$GUEST_LIB/../../../scripts/common.sh"
+GUEST=$BUILD/tests/guest/dmp-guest
+GUEST_OPTIONS=
+GUEST_TIMES=1
+if [ "${LONG:-0}" = 1 ]; then
+	GUEST_OPTIONS="--scale 10"
+	GUEST_TIMES=10
+fi
+TROUBLE='WARNING:|BUG:|Oops|general protection|Call Trace|Kernel panic|refcount_t:|kvm-dmp: audit'
+
+make -s -C "$TOP/tests/guest" OUT="$BUILD/tests/guest" || exit
+
+calm() { ! grep -aE -m 3 "$TROUBLE" "$1"; }
+
+# The last value of KEY in a status file; of a "fault name=NAME n=N" line.
+status_fault() { sed -n "s/^fault name=$2 n=//p" "$1"; }
+
+# guest_run RUN MODE SECONDS OPTIONS... -- COMMAND
+guest_run() {
+	local run=$1 mode=$2 limit=$3 options=() status=0
+	shift 3
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	"$TOP/lab/run" --quiet --timeout $((limit * GUEST_TIMES)) --run-dir "$run" \
+		--put "$GUEST" --put "$GUEST_LIB/run-tests" "${options[@]}" "$MACHINE" "$mode" -- \
+		"export GUEST_OPTIONS='$GUEST_OPTIONS' GUEST_TIMES=$GUEST_TIMES; $*" || status=$?
+	same "$mode: status" 0 $status
+	[ $status = 0 ] || tail -n 12 "$run/console.log"
+	check "$mode: console" calm "$run/console.log"
+}
+
+# What the engine says of itself at the end.
+guest_engine() {
+	local run=$1 begin=$1/status-begin end=$1/status-audited
+	check "engaged: the emulated host's log" calm "$run/host-dmesg.log"
+	check "engaged: looked at at the end" test -s "$end" || return
+	same "state" engaged "$(field "$end" state)"
+	# While it boots, a guest may change its paging mode after it was engaged.
+	same "disengagements, as when the tests began" \
+		"$(field "$begin" disengagements)" "$(field "$end" disengagements)" \
+		"$(field "$end" reason)"
+	same "entries weaker than they should be" 0 "$(status_fault "$end" repaired)"
+	check "audits: $(field "$end" audits)" [ "$(field "$end" audits)" -gt 1 ]
+	check "no finding" eval "! grep ^finding '$end'"
+	echo "FIGURE $(basename "$(dirname "$run")"): $(field "$end" audits) audits," \
+		"$(status_fault "$end" table) table writes, $(field "$end" promotions) promotions"
+}
+
+guest_engaged() { # RUN SECONDS AUDIT OPTIONS... -- COMMAND
+	local run=$1 limit=$2 audit=$3 options=()
+	shift 3
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	guest_run "$run" engaged "$limit" --param "kvm:dmp_audit=$audit" \
+		--hook begin="$GUEST_LIB/hook-begin" --hook end-of-tests="$GUEST_LIB/hook-end-of-tests" \
+		"${options[@]}" -- "guest-sync begin || exit 99; ( $* ); status=\$?
+		guest-sync end-of-tests || exit 98; exit \$status"
+	guest_engine "$run"
+}
+
+# Transcripts, all but the notes, are the same.
+guest_compare() {
+	local f name
+	for f in "$1"/native/files/out/*; do
+		name=${f##*/}
+		[ "$name" = notes ] || check "$name: transcripts of $(wc -l <"$f") lines are equal" \
+			diff "$f" "$1/engaged/files/out/$name"
+	done
+}
+
+guest_both() {
+	local run=$1 limit=$2 audit=$3
+	shift 3
+	guest_run "$run/native" native "$limit" "$@"
+	guest_engaged "$run/engaged" "$limit" "$audit" "$@"
+	guest_compare "$run"
+}
