@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * usage: minivm [TEST...]
+ *
+ * What a program that uses KVM, or the kernel below it, may do to a VM that
+ * runs on machine tables: each test does one thing to an engaged VM and looks
+ * at what became of the engagement, of the guest's data and of pinned memory.
+ * Prints PASS and FAIL lines and the summary of tests/lab/lib.sh.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "minivm_test.h"
+
+static void test_cycles(void)
+{
+	long n = is_long() ? 5000 : 800, i, fails = 0;
+	long long start;
+
+	sysfs("/sys/module/kvm/parameters/dmp_audit", "50");
+	start = now_ns();
+	for (i = 0; i < n; i++) {
+		fails += vm_ctl(vm, "ctl", "engage") != 0;
+		fails += vm_ctl(vm, "ctl", "disengage") != 0;
+	}
+	check(!fails, "%ld cycles of engage and disengage: %ld failed", n, fails);
+	printf("FIGURE a cycle at %llu MiB: %.2f ms\n", GUEST_BYTES >> 20,
+	       (now_ns() - start) / 1e6 / n);
+	guest_goes_on("cycles");
+	check(vm_ended(vm, "broken") == 0, "cycles: no audit found anything");
+	nothing_left("cycles");
+	sysfs("/sys/module/kvm/parameters/dmp_audit", "0");
+}
+
+/*
+ * Several threads at once ask for opposite things: each writes a word, then
+ * waits up to so many milliseconds.
+ */
+static const struct {
+	const char *file, *word;	/* NULL: changes memory instead */
+	unsigned int wait;
+} racer[] = {
+	{ "ctl", "engage", 1 }, { "ctl", "engage", 10 }, { "ctl", "audit", 20 },
+	{ "ctl", "disengage", 300 }, { "mode", "off", 1000 },
+	{ "mode", "engaged", 10 }, { NULL, NULL, 500 },
+};
+#define RACERS	(sizeof(racer) / sizeof(racer[0]))
+
+static volatile bool race_end;
+
+static void *race(void *arg)
+{
+	unsigned long i = (unsigned long)arg;
+	unsigned int seed = 1 + i;
+
+	while (!race_end) {
+		if (racer[i].file) {
+			vm_ctl(vm, racer[i].file, racer[i].word);
+		} else {
+			discard();
+			slot_add();
+			slot_del();
+		}
+		pause_ms(rand_r(&seed) % racer[i].wait);
+	}
+	return NULL;
+}
+
+static void test_race(void)
+{
+	pthread_t thread[RACERS];
+	char engagements[32] = "";
+	unsigned long i;
+
+	other_mem_make();
+	race_end = false;
+	for (i = 0; i < RACERS; i++)
+		pthread_create(&thread[i], NULL, race, (void *)i);
+	pause_ms(is_long() ? 60000 : 8000);
+	race_end = true;
+	for (i = 0; i < RACERS; i++)
+		pthread_join(thread[i], NULL);
+	vm_status(vm, "engagements", engagements, sizeof(engagements));
+	vm_ctl(vm, "mode", "engaged");
+	check(atol(engagements) > 5, "race: %s engagements", engagements);
+	guest_goes_on("race");
+	check(vm_ended(vm, "broken") == 0, "race: nothing broken");
+	nothing_left("race");
+}
+
+#define FAIL_ALLOC "/sys/module/kvm/parameters/dmp_fail_alloc"
+
+static void test_alloc(void)
+{
+	char nth[32];
+	bool good = true;
+	int n, r = -1;
+
+	for (n = 1; n < 500 && r && good; n++) {
+		snprintf(nth, sizeof(nth), "%d", n);
+		sysfs(FAIL_ALLOC, nth);
+		r = vm_ctl(vm, "ctl", "engage");
+		good = !r || r == -EAGAIN;
+		if (r) {
+			good = good && !pins_left() && !locked_kib();
+			/* nor is anything left of what there was */
+		}
+	}
+	sysfs(FAIL_ALLOC, "0");
+	check(!r && good, "allocation failures: engaged when number %d was to fail",
+	      n - 1);
+	check(vm_ended(vm, "no-memory") >= n - 2, "allocation failures: %ld ended",
+	      vm_ended(vm, "no-memory"));
+	guest_goes_on("allocation failures");
+	nothing_left("allocation failures");
+}
+
+static void test_modes_loop(void)
+{
+	static const char * const mode[] = { "off", "monitor", "engaged" };
+	unsigned int i, bad = 0;
+
+	for (i = 0; i < 300; i++) {
+		bad += vm_ctl(vm, "mode", mode[i * 7 % 3]) != 0;
+		if (i % 10 == 0 && i * 7 % 3 == 2)
+			bad += vm_ctl(vm, "ctl", "engage") != 0;
+	}
+	check(!bad, "mode loop: %u failed", bad);
+	guest_goes_on("mode loop");
+	vm_ctl(vm, "mode", "engaged");
+	nothing_left("mode loop");
+}
+
+/* A child with an engaged VM is killed, at times while it makes ready. */
+static void test_kill(void)
+{
+	unsigned int i;
+	pid_t pid;
+
+	vm_ctl(vm, "mode", "monitor");
+	for (i = 0; i < 20; i++) {
+		pid = fork();
+		if (!pid) {
+			struct vm *own = vm_create(false);
+
+			while (own) {
+				vm_ctl(own, "ctl", "engage");
+				vm_ctl(own, "ctl", "disengage");
+			}
+			_exit(1);
+		}
+		pause_ms(150 + i * 7);
+		kill(pid, 9);
+		waitpid(pid, NULL, 0);
+	}
+	for (i = 0; i < 200 && pins_left(); i++)
+		pause_ms(10);
+	check(!pins_left(), "killed 20 times: pins left: %ld",
+	      pins() - pins_of_others);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} test[] = {
+	{ "cycles", test_cycles },
+	{ "slots", test_slots },
+	{ "dirty-log", test_dirty_log },
+	{ "registers", test_registers },
+	{ "modes", test_modes },
+	{ "smm", test_smm },
+	{ "nested", test_nested },
+	{ "memory", test_memory },
+	{ "numa", test_numa },
+	{ "ksm", test_ksm },
+	{ "alloc", test_alloc },
+	{ "mode-loop", test_modes_loop },
+	{ "race", test_race },
+	{ "vcpus", test_vcpus },
+	{ "kill", test_kill },
+};
+
+static bool is_wanted(int argc, char **argv, const char *name)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return argc == 1;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int i;
+	long long start;
+
+	for (i = 0; i < sizeof(test) / sizeof(test[0]); i++) {
+		if (!is_wanted(argc, argv, test[i].name))
+			continue;
+		printf("minivm: %s\n", test[i].name);
+		start = now_ns();
+		pins_of_others = pins();
+		vm = vm_create(!strcmp(test[i].name, "numa"));
+		if (!check(vm, "%s: a VM", test[i].name))
+			break;
+		vm_ctl(vm, "mode", "engaged");
+		test[i].run();
+		if (!vm->died)
+			vm_destroy(vm);
+		printf("minivm: %s: %lld ms\n", test[i].name,
+		       (now_ns() - start) / 1000000);
+	}
+	check(!pins_left(), "at the end: pins left: %ld",
+	      pins() - pins_of_others);
+	printf("checks: %u passed, %u failed\n", passed, failed);
+	return failed || !passed;
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the vCPU of an engaged VM may do, or its user to the vCPU.
+ */
+#define _GNU_SOURCE
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "minivm_test.h"
+
+/*
+ * ---- Registers ----
+ */
+
+static uint64_t cr0_xor, cr4_xor, efer_xor;
+
+static void job_toggle(struct vm *v)
+{
+	struct kvm_sregs sregs;
+
+	ioctl(v->vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cr0 ^= cr0_xor;
+	sregs.cr4 ^= cr4_xor;
+	sregs.efer ^= efer_xor;
+	if (ioctl(v->vcpu, KVM_SET_SREGS, &sregs))
+		v->died = "KVM_SET_SREGS";
+}
+
+static void toggle(void) { vm_do(vm, job_toggle); }
+
+void test_registers(void)
+{
+	cr0_xor = 0x10000;
+	ends("CR0.WP is cleared", "paging-mode", toggle);
+	refused("CR0.WP is clear", "paging-mode");
+	toggle();
+	stays("CR0.WP is set again", no_act);
+	cr0_xor = 0;
+	efer_xor = EFER_NX;
+	ends("EFER.NX is cleared", "paging-mode", toggle);
+	ends("EFER.NX is set", "paging-mode", toggle);
+	efer_xor = 0;
+	stays("KVM_SET_SREGS without a change", toggle);
+}
+
+/* The vCPU goes to a mode and back, its rounds go on where they were. */
+static struct kvm_sregs saved_sregs;
+static struct kvm_regs saved_regs;
+static int mode_bits;		/* 16; 32 without paging; 36 with PAE */
+
+static void job_leave_long_mode(struct vm *v)
+{
+	struct kvm_regs regs = { .rip = GUEST_LOOP, .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	ioctl(v->vcpu, KVM_GET_SREGS, &saved_sregs);
+	ioctl(v->vcpu, KVM_GET_REGS, &saved_regs);
+	/* The output instruction that is pending completes in KVM_RUN. */
+	sregs = saved_sregs;
+	sregs.efer = 0;
+	sregs.cs.l = 0;
+	sregs.cs.db = mode_bits != 16;
+	sregs.cr0 = mode_bits == 36 ? 0x80010033 : mode_bits == 32 ? 0x33 : 0x32;
+	sregs.cr4 = mode_bits == 36 ? 0x20 : 0;
+	sregs.cr3 = mode_bits == 36 ? GUEST_PAE : 0;
+	if (mode_bits == 16) {
+		sregs.cs.selector = 0;
+		sregs.cs.limit = 0xffff;
+		sregs.cs.g = 0;
+	}
+	if (ioctl(v->vcpu, KVM_SET_SREGS, &sregs) ||
+	    ioctl(v->vcpu, KVM_SET_REGS, &regs))
+		v->died = "leaving long mode";
+}
+
+static void job_back_to_long_mode(struct vm *v)
+{
+	if (ioctl(v->vcpu, KVM_SET_SREGS, &saved_sregs) ||
+	    ioctl(v->vcpu, KVM_SET_REGS, &saved_regs))
+		v->died = "back to long mode";
+}
+
+/* An OUT has to be completed by another KVM_RUN before registers may change. */
+static void job_complete(struct vm *v)
+{
+	v->run->immediate_exit = 1;
+	ioctl(v->vcpu, KVM_RUN, 0);
+	v->run->immediate_exit = 0;
+}
+
+static void job_leave(struct vm *v)
+{
+	job_complete(v);
+	job_leave_long_mode(v);
+}
+
+static void job_back(struct vm *v)
+{
+	job_complete(v);
+	job_back_to_long_mode(v);
+}
+
+void test_modes(void)
+{
+	static const int bits[] = { 16, 32, 36 };
+	static const char * const name[] = {
+		"real mode", "32 bits without paging", "32 bits with PAE",
+	};
+	uint64_t loops;
+	unsigned int i;
+	long before;
+
+	for (i = 0; i < 3; i++) {
+		if (!engage())
+			return;
+		mode_bits = bits[i];
+		before = vm_ended(vm, "paging-mode");
+		vm_do(vm, job_leave);
+		loops = vm->loops;
+		pause_ms(300);
+		check(vm->loops > loops && !vm->died, "%s: the vCPU runs%s%s",
+		      name[i], vm->died ? ": " : "", vm->died ?: "");
+		check(vm_ended(vm, "paging-mode") > before,
+		      "%s: ended, paging-mode", name[i]);
+		refused(name[i], "paging-mode");
+		vm_do(vm, job_back);
+		guest_goes_on(name[i]);
+		nothing_left(name[i]);
+	}
+}
+
+static void job_smi(struct vm *v)
+{
+	if (ioctl(v->vcpu, KVM_SMI))
+		v->died = "KVM_SMI";
+}
+
+static void smi(void) { vm_do(vm, job_smi); }
+
+void test_smm(void)
+{
+	vm_ctl(vm, "mode", "off");
+	smi();
+	guest_goes_on("system management mode, off");
+	vm_ctl(vm, "mode", "engaged");
+	ends("system management mode", "smm", smi);
+}
+
+static void nested(void)
+{
+	struct shared *shared = (struct shared *)(vm->mem + GUEST_SHARED);
+	uint64_t before = vm->nested;
+	unsigned int i;
+
+	shared->nested_word = 0;
+	shared->nested_exit = ~0ull;
+	__atomic_store_n(&shared->want_nested, 1, __ATOMIC_SEQ_CST);
+	for (i = 0; i < 500 && vm->nested == before && !vm->died; i++)
+		pause_ms(10);
+	check(shared->nested_exit == 0x81 && shared->nested_word == 0x600d,
+	      "the nested guest ran: exit 0x%llx, word 0x%llx",
+	      shared->nested_exit, shared->nested_word);
+}
+
+void test_nested(void)
+{
+	ends("a nested guest", "nested-guest", nested);
+}
+
+void test_vcpus(void)
+{
+	int second;
+
+	if (!engage())
+		return;
+	second = ioctl(vm->fd, KVM_CREATE_VCPU, 1);
+	check(second >= 0, "a second vCPU");
+	check(vm_ended(vm, "several-vcpus") > 0, "a second vCPU: ended");
+	refused("a second vCPU", "several-vcpus");
+	guest_goes_on("a second vCPU");
+	nothing_left("a second vCPU");
+	close(second);
+}
+

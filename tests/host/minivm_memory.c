@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What may become of an engaged VM's memory: its slots, and what is behind.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "minivm_test.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/*
+ * ---- Memory slots ----
+ */
+
+static char *other_mem;
+
+void other_mem_make(void)
+{
+	other_mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+void slot_add(void) { vm_slot(vm, 1, 0, 1ull << 32, 1 << 20, other_mem); }
+static void slot_move(void) { vm_slot(vm, 1, 0, 2ull << 32, 1 << 20, other_mem); }
+void slot_del(void) { vm_slot(vm, 1, 0, 2ull << 32, 0, other_mem); }
+static void log_on(void)
+{
+	vm_slot(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, GUEST_BYTES, vm->mem);
+}
+static void log_off(void) { vm_slot(vm, 0, 0, 0, GUEST_BYTES, vm->mem); }
+
+void test_slots(void)
+{
+	other_mem_make();
+	ends("a new memory slot", "memory-slots", slot_add);
+	ends("a memory slot moves", "memory-slots", slot_move);
+	ends("a memory slot goes", "memory-slots", slot_del);
+}
+
+static unsigned int dirty_pages(void)
+{
+	static uint64_t map[GUEST_BYTES >> 18];
+	struct kvm_dirty_log log = { .dirty_bitmap = map };
+	unsigned int i, n = 0;
+
+	if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log))
+		return ~0u;
+	for (i = 0; i < GUEST_BYTES >> 18; i++)
+		n += __builtin_popcountll(map[i]);
+	return n;
+}
+
+void test_dirty_log(void)
+{
+	unsigned int n;
+
+	if (!engage())
+		return;
+	ends("dirty logging", "dirty-logging", log_on);
+	refused("dirty logging is on", "dirty-logging");
+	dirty_pages();
+	guest_goes_on("dirty logging is on");
+	n = dirty_pages();
+	check(n >= WINDOW_PAGES + 2 && n < WINDOW_PAGES + 10,
+	      "dirty logging is on: %u pages dirty, %u rewritten", n, WINDOW_PAGES);
+	log_off();
+	stays("dirty logging is off again", log_off);
+}
+
+/*
+ * ---- The memory behind ----
+ */
+
+static char *scratch(void) { return vm->mem + GUEST_SCRATCH; }
+
+void discard(void)
+{
+	madvise(scratch() + 8192, 4096, MADV_DONTNEED);
+}
+
+static void remap(void)
+{
+	mmap(scratch() + 16384, 8192, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void move_away(void)
+{
+	void *to = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	mremap(scratch() + 65536, 65536, 65536, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	mmap(scratch() + 65536, 65536, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	munmap(to, 65536);
+}
+
+static void unmap(void)
+{
+	munmap(scratch() + 0x100000, 4096);
+}
+
+static void protect(void)
+{
+	mprotect(vm->mem, GUEST_BYTES, PROT_READ);
+	mprotect(vm->mem, GUEST_BYTES, PROT_READ | PROT_WRITE);
+}
+
+static void fork_child(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		memset(scratch(), 0x55, GUEST_SCRATCH_BYTES);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+static void collapse(void)
+{
+	int r = madvise(vm->mem, GUEST_BYTES, MADV_HUGEPAGE);
+	unsigned long i;
+	int e = 0;
+
+	for (i = 0; i < GUEST_BYTES; i += 2 << 20)
+		if (madvise(vm->mem + i, 2 << 20, MADV_COLLAPSE))
+			e = errno;
+	check(!r, "MADV_COLLAPSE on pinned memory: %s", e ? strerror(e) : "done");
+}
+
+static void page_out(void)
+{
+	madvise(vm->mem, GUEST_BYTES, MADV_COLD);
+	madvise(vm->mem, GUEST_BYTES, 21 /* MADV_PAGEOUT */);
+}
+
+#define KSM "/sys/kernel/mm/ksm/"
+
+static void ksm_pass(void)
+{
+	long from = sysfs_number(KSM "full_scans");
+	unsigned int i;
+
+	sysfs(KSM "sleep_millisecs", "5");
+	sysfs(KSM "pages_to_scan", "4000");
+	sysfs(KSM "run", "1");
+	for (i = 0; i < 1000 && sysfs_number(KSM "full_scans") < from + 3; i++)
+		pause_ms(10);
+	check(sysfs_number(KSM "full_scans") >= from + 3, "KSM: three passes");
+}
+
+static void ksm(void)
+{
+	madvise(scratch(), GUEST_SCRATCH_BYTES, MADV_MERGEABLE);
+	ksm_pass();
+}
+
+void test_ksm(void)
+{
+	memset(scratch(), 0x77, GUEST_SCRATCH_BYTES);
+	stays("KSM", ksm);
+	/* Merged while on KVM's paging; engaging gets it pages of its own. */
+	vm_ctl(vm, "mode", "monitor");
+	ksm_pass();
+	check(sysfs_number(KSM "pages_sharing") > 100, "KSM: %ld pages merged",
+	      sysfs_number(KSM "pages_sharing"));
+	vm_ctl(vm, "mode", "engaged");
+	guest_goes_on("merged");
+	if (engage())
+		guest_goes_on("merged, then engaged");
+	nothing_left("KSM");
+	sysfs(KSM "run", "2");
+	madvise(scratch(), GUEST_SCRATCH_BYTES, MADV_UNMERGEABLE);
+	sysfs(KSM "run", "0");
+}
+
+#define NUMA "/sys/kernel/debug/sched/numa_balancing/"
+
+/* Its scanner makes entries that fault, to see who uses what. */
+static void numa_balancing(void)
+{
+	long from = vmstat("numa_pte_updates");
+	unsigned int i;
+
+	sysfs(NUMA "scan_delay_ms", "10");
+	sysfs(NUMA "scan_period_min_ms", "10");
+	sysfs(NUMA "scan_period_max_ms", "20");
+	check(sysfs("/proc/sys/kernel/numa_balancing", "1"), "NUMA balancing on");
+	for (i = 0; i < 500 && vmstat("numa_pte_updates") < from + 1000; i++)
+		pause_ms(10);
+	check(vmstat("numa_pte_updates") >= from + 1000,
+	      "NUMA balancing: %ld entries", vmstat("numa_pte_updates") - from);
+}
+
+/* Private memory that is pinned is passed by; shared memory is not. */
+void test_numa(void)
+{
+	stays("NUMA balancing", numa_balancing);
+	vm_ctl(vm, "ctl", "disengage");
+	guest_goes_on("NUMA balancing, not engaged");
+	stays("NUMA balancing, engaged again", no_act);
+	sysfs("/proc/sys/kernel/numa_balancing", "0");
+	nothing_left("NUMA balancing");
+}
+
+void test_memory(void)
+{
+	ends("a page is given back", "memory-changed", discard);
+	ends("other memory is mapped", "memory-changed", remap);
+	ends("memory is moved away", "memory-changed", move_away);
+	ends("memory is unmapped", "memory-changed", unmap);
+	refused("memory is unmapped", "cannot-pin");
+	mmap(scratch() + 0x100000, 4096, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	stays("mprotect and back", protect);
+	stays("fork", fork_child);
+	stays("khugepaged's collapse", collapse);
+	stays("page-out", page_out);
+	nothing_left("memory");
+}
+

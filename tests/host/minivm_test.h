@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What minivm's tests are made of, and the tests. Each has a VM of its own.
+ */
+#ifndef MINIVM_TEST_H
+#define MINIVM_TEST_H
+
+#include "minivm.h"
+
+extern struct vm *vm;			/* of the test that runs */
+extern unsigned int passed, failed;
+extern long pins_of_others;		/* before that VM was made */
+
+__attribute__((format(printf, 2, 3)))
+bool check(bool good, const char *format, ...);
+void pause_ms(unsigned int ms);
+long long now_ns(void);
+bool is_long(void);			/* LONG=1 */
+bool sysfs(const char *path, const char *value);
+long sysfs_number(const char *path);
+long vmstat(const char *name);
+long locked_kib(void);
+long pins(void);
+bool pins_left(void);
+
+bool is_state(const char *state);
+bool engage(void);
+void guest_goes_on(const char *after);
+void nothing_left(const char *after);
+void ends(const char *what, const char *reason, void (*act)(void));
+void stays(const char *what, void (*act)(void));
+void refused(const char *what, const char *reason);
+void no_act(void);
+
+/* minivm_memory.c: slots, and the memory behind them. */
+void other_mem_make(void);
+void slot_add(void);
+void slot_del(void);
+void discard(void);
+void test_slots(void);
+void test_dirty_log(void);
+void test_memory(void);
+void test_numa(void);
+void test_ksm(void);
+
+/* minivm_cpu.c: what the vCPU does. */
+void test_registers(void);
+void test_modes(void);
+void test_smm(void);
+void test_nested(void);
+void test_vcpus(void);
+
+#endif /* MINIVM_TEST_H */
