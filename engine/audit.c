@@ -155,9 +155,9 @@ static bool check_entries(struct dmp_mmu *mmu)
 {
 	struct dmp_table *table;
 	unsigned int i;
-	u32 id;
+	u32 id = 0;
 
-	dmp_for_each_table(mmu, id, table) {
+	while ((table = dmp_table_next(mmu, &id))) {
 		if (!table->links)
 			return found(mmu, "table that nothing links", table, 0, 0);
 		if (table->flags & DMP_TABLE_ROOT && !dmp_root_of(mmu, table))
@@ -175,11 +175,11 @@ static void add_counts(struct dmp_mmu *mmu, int sign)
 {
 	struct dmp_table *table, *child;
 	struct dmp_frame *frame;
+	u64 machine, guest;
 	unsigned int i;
-	u64 machine;
-	u32 id;
+	u32 id = 0;
 
-	dmp_for_each_table(mmu, id, table) {
+	while ((table = dmp_table_next(mmu, &id))) {
 		if (table->flags & DMP_TABLE_ROOT)
 			table->links += sign;
 		if (table->flags & DMP_TABLE_HELD)
@@ -192,8 +192,8 @@ static void add_counts(struct dmp_mmu *mmu, int sign)
 				child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 				child->links += sign;
 			} else if (machine & DMP_PTE_RW) {
-				frame = dmp_frame_find(mmu, source_gfn(table, i,
-						       source_entry(mmu, table, i)));
+				guest = source_entry(mmu, table, i);
+				frame = dmp_frame_find(mmu, source_gfn(table, i, guest));
 				frame->writable += sign;
 			}
 		}
@@ -205,10 +205,10 @@ static bool counts_are_zero(struct dmp_mmu *mmu)
 	const struct dmp_frame *frame;
 	struct dmp_table *table;
 	unsigned int s;
-	u32 id;
+	u32 id = 0;
 	u64 i;
 
-	dmp_for_each_table(mmu, id, table)
+	while ((table = dmp_table_next(mmu, &id)))
 		if (table->links)
 			return found(mmu, "links miscounted", table, 0, 0);
 	for (s = 0; s < mmu->slots; s++)

@@ -31,10 +31,10 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 {
 	struct dmp_table *table;
 	unsigned int i;
-	u32 id;
+	u32 id = 0;
 
 	dmp_flush(mmu);
-	dmp_for_each_table(mmu, id, table)
+	while ((table = dmp_table_next(mmu, &id)))
 		free_pages(mmu, table->hfn);
 	for (i = 0; i < DMP_ROOTS_MAX; i++)
 		if (mmu->root[i].copy_hfn)

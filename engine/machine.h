@@ -155,6 +155,7 @@ struct dmp_mmu {
 					 * space is about to write; 0: none
 					 */
 
+	u32 tables_max;			/* the host's limit; 0: DMP_CHUNKS_MAX's */
 	u32 tables, roots;
 	u64 pages;			/* host pages in use */
 	enum dmp_broken broken;
@@ -213,6 +214,7 @@ struct dmp_write {
 	unsigned int first, count;	/* entries */
 	u64 old[DMP_WRITE_MAX / 8 + 1];
 };
+
 bool dmp_mmu_write_begin(struct dmp_mmu *mmu, u64 gpa, unsigned int bytes,
 			 struct dmp_write *write);
 void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write);

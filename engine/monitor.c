@@ -233,6 +233,44 @@ enum dmp_monitor_event dmp_monitor_charge_goal(struct dmp_monitor *m,
 	return insn_of(m, slot)->len ? DMP_EVENT_HOT : DMP_EVENT_CAPTURE;
 }
 
+/* Where the key is, which was charged just now. */
+static unsigned int way_of(const struct dmp_monitor_set *set, u64 rip, u64 meta)
+{
+	unsigned int way = 0;
+
+	while (set->rip[way] != rip || set->meta[way] != meta)
+		way++;
+	return way;
+}
+
+enum dmp_monitor_event dmp_monitor_charge_many(struct dmp_monitor *m,
+					       const struct dmp_exit_key *key,
+					       u32 n)
+{
+	enum dmp_monitor_event event = dmp_monitor_charge(m, key), last;
+	u64 meta = dmp_exit_meta(key);
+	struct dmp_monitor_set *set = dmp_monitor_set_of(m, key->rip, meta);
+	unsigned int way = way_of(set, key->rip, meta);
+
+	n--;
+	if (set->left[way] > n &&
+	    (m->total & (DMP_MONITOR_EPOCH - 1)) + n < DMP_MONITOR_EPOCH &&
+	    m->total & (DMP_MONITOR_EPOCH - 1)) {
+		m->total += n;
+		m->tally[dmp_tally_of(key->code)]
+			[key->kind & (DMP_MONITOR_KINDS - 1)] += n;
+		set->weight[way] += n;
+		set->left[way] -= n;
+		return event;
+	}
+	while (n--) {
+		last = dmp_monitor_charge(m, key);
+		if (last != DMP_EVENT_NONE)
+			event = last;
+	}
+	return event;
+}
+
 void dmp_monitor_set_bytes(struct dmp_monitor *m, unsigned int slot,
 			   const u8 *bytes, unsigned int len)
 {

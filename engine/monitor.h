@@ -261,6 +261,76 @@ dmp_monitor_charge(struct dmp_monitor *m, const struct dmp_exit_key *key)
 	return DMP_EVENT_NONE;
 }
 
+/*
+ * As charge(), @n > 0 times in a row; the answer is the last event's. Costs
+ * little more than one charge where no goal or epoch lies in between.
+ */
+enum dmp_monitor_event dmp_monitor_charge_many(struct dmp_monitor *m,
+					       const struct dmp_exit_key *key,
+					       u32 n);
+
+/*
+ * ---- Batches ----
+ *
+ * Most exits are like one of the last few: a small cache in front of the
+ * table counts them there and charges them together. What is in the batch is
+ * not in the table yet; the vCPU's thread drains it whenever somebody may
+ * want to know (it stops running, or reads its own counts).
+ */
+#define DMP_BATCH_SLOTS	16	/* power of two */
+#define DMP_BATCH_MAX	64	/* exits a slot holds back at the most */
+
+struct dmp_batch {
+	struct dmp_batch_slot {
+		u64 rip, meta;
+		u64 count;	/* 0: free */
+		u64 unused;	/* a shift is one instruction less than a product */
+	} slot[DMP_BATCH_SLOTS];
+};
+
+static inline struct dmp_batch_slot *
+dmp_batch_slot_of(struct dmp_batch *batch, u64 rip, u64 meta)
+{
+	/* The kind is in bits 2 and up of meta: faults of one RIP differ. */
+	return &batch->slot[(rip + (meta >> 2)) & (DMP_BATCH_SLOTS - 1)];
+}
+
+/*
+ * Count one exit. False: it did not fit; the caller charges what is in
+ * *@where (count times its key), then calls dmp_batch_take().
+ */
+static inline bool dmp_batch_add(struct dmp_batch *batch, u64 rip, u64 meta,
+				 struct dmp_batch_slot **where)
+{
+	struct dmp_batch_slot *slot = dmp_batch_slot_of(batch, rip, meta);
+
+	*where = slot;
+	if (dmp_unlikely(slot->rip != rip || slot->meta != meta ||
+			 slot->count >= DMP_BATCH_MAX))
+		return false;
+	slot->count++;
+	return true;
+}
+
+static inline void dmp_batch_take(struct dmp_batch_slot *slot, u64 rip, u64 meta)
+{
+	slot->rip = rip;
+	slot->meta = meta;
+	slot->count = 1;
+}
+
+/* The key that dmp_exit_meta() packed. */
+static inline struct dmp_exit_key dmp_exit_key_of(u64 rip, u64 meta)
+{
+	return (struct dmp_exit_key){
+		.rip = rip,
+		.code = (u32)meta >> 8,
+		.arg = meta >> 32,
+		.cpl = meta & 3,
+		.kind = meta >> 2 & (DMP_MONITOR_KINDS - 1),
+	};
+}
+
 static inline unsigned int dmp_monitor_event_slot(const struct dmp_monitor *m)
 {
 	return m->event_slot;

@@ -82,6 +82,11 @@ static struct dmp_table *table_alloc(struct dmp_mmu *mmu, unsigned int level,
 	u64 hfn;
 	u32 id;
 
+	/* A hostile guest may declare any of its memory to be tables. */
+	if (mmu->tables_max && mmu->tables >= mmu->tables_max) {
+		dmp_break(mmu, DMP_BROKEN_TOO_MANY_TABLES);
+		return NULL;
+	}
 	if (!mmu->free_table && !add_chunk(mmu))
 		return NULL;
 	hfn = mmu->ops->alloc_page(mmu->host);
@@ -300,10 +305,10 @@ static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 {
 	struct dmp_table *table;
 	unsigned int index;
-	u32 id;
+	u32 id = 0;
 
 	mmu->stats.alias_searches++;
-	dmp_for_each_table(mmu, id, table) {
+	while ((table = dmp_table_next(mmu, &id))) {
 		if (table->level != 1)
 			continue;
 		for (index = 0; index < DMP_ENTRIES; index++) {
@@ -474,13 +479,14 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_RSVD);
 	if (!(new & DMP_PTE_A))
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
-	if (!table->guest || dmp_pte_is_leaf(new, table->level))
+	if (!table->guest || dmp_pte_is_leaf(new, table->level)) {
 		child = split_make(mmu, table, index, new);
-	else if (!dmp_table_may_be(mmu, dmp_pte_gfn(new)))
-		return dmp_make_trap(&mmu->paging, DMP_TRAP_NO_RAM);
-	else
+	} else {
+		if (!dmp_table_may_be(mmu, dmp_pte_gfn(new)))
+			return dmp_make_trap(&mmu->paging, DMP_TRAP_NO_RAM);
 		child = dmp_table_get(mmu, dmp_pte_gfn(new), table->level - 1,
 				      DMP_TABLE_HELD);
+	}
 	if (!child)
 		return 0;
 	child->parent = table->id;

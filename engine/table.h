@@ -7,8 +7,8 @@
 
 #include "machine.h"
 
-#define DMP_READ_ONCE(x)	(*(const volatile __typeof__(x) *)&(x))
-#define DMP_WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+#define DMP_READ_ONCE(x)	__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define DMP_WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
 /* The first reason counts. */
 static inline void dmp_break(struct dmp_mmu *mmu, enum dmp_broken why)
@@ -25,6 +25,19 @@ static inline void *dmp_hfn_va(const struct dmp_mmu *mmu, u64 hfn)
 static inline struct dmp_table *dmp_table_of(const struct dmp_mmu *mmu, u32 id)
 {
 	return &mmu->chunk[id >> DMP_CHUNK_SHIFT][id & ((1u << DMP_CHUNK_SHIFT) - 1)];
+}
+
+/* The next table in use after *@id, which becomes its id; NULL after the last. */
+static inline struct dmp_table *dmp_table_next(const struct dmp_mmu *mmu, u32 *id)
+{
+	struct dmp_table *table;
+
+	while (++*id < mmu->chunks << DMP_CHUNK_SHIFT) {
+		table = dmp_table_of(mmu, *id);
+		if (table->id)
+			return table;
+	}
+	return NULL;
 }
 
 /* The slot of @gfn; NULL when no memory is there. */
@@ -100,10 +113,5 @@ void dmp_mmu_settle(struct dmp_mmu *mmu);
 
 /* The root that @table is the top of. */
 struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table);
-
-/* Calls f(ctx, table) for every table in use. */
-#define dmp_for_each_table(mmu, id, table)				\
-	for ((id) = 1; (id) < (mmu)->chunks << DMP_CHUNK_SHIFT; (id)++)	\
-		if (((table) = dmp_table_of(mmu, id))->id)
 
 #endif /* DMP_TABLE_H */

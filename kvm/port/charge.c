@@ -14,18 +14,6 @@
 #define CREATE_TRACE_POINTS
 #include "dmp_trace.h"
 
-void __kvm_dmp_exit_begin(struct kvm_vcpu *vcpu)
-{
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-
-	if (unlikely(!d || READ_ONCE(d->charge) == KVM_DMP_CHARGE_OFF))
-		return;
-	d->in_exit = true;
-	d->key.kind = DMP_KIND_NONE;
-	d->key.rip = kvm_rip_read(vcpu);
-	static_call(kvm_x86_dmp_exit_key)(vcpu, &d->key);
-}
-
 /*
  * The bytes at the instruction's address, as far as its page reaches when the
  * next one is not there. Best effort: what an exit did (a CR3 load from user
@@ -46,66 +34,131 @@ static unsigned int fetch_insn(struct kvm_vcpu *vcpu, u64 rip, u8 *bytes)
 	return rest;
 }
 
-static noinline void charge_event(struct kvm_vcpu *vcpu,
-				  enum dmp_monitor_event event)
+static void charge_event(struct kvm_vcpu *vcpu, const struct dmp_exit_key *key,
+			 enum dmp_monitor_event event)
 {
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-	unsigned int slot = dmp_monitor_event_slot(d->monitor);
+	struct dmp_monitor *m = vcpu->arch.dmp->monitor;
+	unsigned int slot = dmp_monitor_event_slot(m);
 	u8 bytes[DMP_INSN_MAX];
 	unsigned int len;
 
-	/* In the fast path interrupts are off: guest memory may not be read. */
-	if (event == DMP_EVENT_CAPTURE && !irqs_disabled()) {
-		len = fetch_insn(vcpu, d->key.rip, bytes);
+	/* Where one may not sleep guest memory may not be read: later, then. */
+	if (event == DMP_EVENT_CAPTURE && preemptible()) {
+		len = fetch_insn(vcpu, key->rip, bytes);
 		if (len)
-			dmp_monitor_set_bytes(d->monitor, slot, bytes, len);
+			dmp_monitor_set_bytes(m, slot, bytes, len);
 	}
-	trace_kvm_dmp_hot(vcpu->vcpu_id, &d->key);
+	trace_kvm_dmp_hot(vcpu->vcpu_id, key);
 }
 
-/* Page-fault exits between two looks at the clock. */
-#define POLICY_TICK	64
+/* The stat fields are indexed by kind. */
+static_assert(offsetof(struct kvm_vcpu_stat, dmp_pf_mmio) -
+	      offsetof(struct kvm_vcpu_stat, dmp_exits) ==
+	      DMP_KIND_PF_MMIO * sizeof(u64));
 
-void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
+/* Charge what is in a slot of the batch, and empty it. */
+static void charge_slot(struct kvm_vcpu *vcpu, struct dmp_batch_slot *slot)
 {
+	struct dmp_exit_key key = dmp_exit_key_of(slot->rip, slot->meta);
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 	enum dmp_monitor_event event;
+	u64 n = slot->count;
 
-	/* Monitoring began or ended while this exit was being handled. */
-	if (unlikely(!d || !d->in_exit))
+	if (!n)
 		return;
-	d->in_exit = false;
-	if (unlikely(READ_ONCE(d->charge) == KVM_DMP_CHARGE_RESET)) {
-		dmp_monitor_reset(d->monitor);
-		memset(d->outside, 0, sizeof(d->outside));
-		cmpxchg(&d->charge, KVM_DMP_CHARGE_RESET, KVM_DMP_CHARGE_ON);
-	}
-
-	++vcpu->stat.dmp_exits;
-	if (d->key.kind) {
-		++(&vcpu->stat.dmp_pf_guest)[d->key.kind - DMP_KIND_PF_GUEST];
-		if (unlikely(++d->faults % POLICY_TICK == 0) && !irqs_disabled())
+	slot->count = 0;
+	vcpu->stat.dmp_exits += n;
+	if (key.kind) {
+		(&vcpu->stat.dmp_exits)[key.kind] += n;
+		d->faults += n;
+		if (static_branch_unlikely(&kvm_dmp_machine) && preemptible())
 			kvm_dmp_policy_tick(vcpu);
 	}
-	event = dmp_monitor_charge(d->monitor, &d->key);
-	if (unlikely(event != DMP_EVENT_NONE))
-		charge_event(vcpu, event);
+	event = dmp_monitor_charge_many(d->monitor, &key, n);
+	if (event != DMP_EVENT_NONE)
+		charge_event(vcpu, &key, event);
 }
 
-/* The stat fields above are indexed by kind. */
-static_assert(offsetof(struct kvm_vcpu_stat, dmp_pf_mmio) -
-	      offsetof(struct kvm_vcpu_stat, dmp_pf_guest) ==
-	      (DMP_KIND_PF_MMIO - DMP_KIND_PF_GUEST) * sizeof(u64));
+void kvm_dmp_drain(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	unsigned int i;
+
+	for (i = 0; i < DMP_BATCH_SLOTS; i++)
+		charge_slot(vcpu, &d->batch.slot[i]);
+}
+
+static void reset(struct kvm_dmp_vcpu *d)
+{
+	memset(&d->batch, 0, sizeof(d->batch));
+	dmp_monitor_reset(d->monitor);
+	memset(d->outside, 0, sizeof(d->outside));
+	cmpxchg(&d->charge, KVM_DMP_CHARGE_RESET, KVM_DMP_CHARGE_ON);
+}
+
+/*
+ * There is no batch to count in: charging has ended, or is to begin anew. The
+ * batch is given back without a lock; should charging end at this moment the
+ * next exit but one comes here again.
+ */
+static noinline void end_uncounted(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	if (!d || !d->monitor)
+		return;
+	if (READ_ONCE(d->charge) == KVM_DMP_CHARGE_OFF) {
+		kvm_dmp_drain(vcpu);
+		return;
+	}
+	if (READ_ONCE(d->charge) == KVM_DMP_CHARGE_RESET)
+		reset(d);
+	WRITE_ONCE(vcpu->arch.dmp_exit.batch, &d->batch);
+	smp_mb();	/* pairs with the one in set_vcpu_charge() */
+	if (READ_ONCE(d->charge) != KVM_DMP_CHARGE_ON)
+		WRITE_ONCE(vcpu->arch.dmp_exit.batch, NULL);
+}
+
+static noinline void end_other(struct kvm_vcpu *vcpu,
+			       struct dmp_batch_slot *slot, u64 rip, u64 meta)
+{
+	charge_slot(vcpu, slot);
+	dmp_batch_take(slot, rip, meta);
+}
+
+/*
+ * With what the hooks before it take, this has 60 instructions. An exit is
+ * counted in the batch; one in DMP_BATCH_MAX of the same kind charges them.
+ */
+void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
+{
+	struct dmp_batch *batch = READ_ONCE(vcpu->arch.dmp_exit.batch);
+	u64 rip = vcpu->arch.dmp_exit.rip;
+	u64 meta = vcpu->arch.dmp_exit.meta + vcpu->arch.dmp_exit.kind * 4;
+	struct dmp_batch_slot *slot;
+
+	/* Monitoring began while this exit was being handled. */
+	if (unlikely(!vcpu->arch.dmp_exit.meta))
+		return;
+	vcpu->arch.dmp_exit.meta = 0;
+	if (unlikely(!batch))
+		end_uncounted(vcpu);
+	else if (unlikely(!dmp_batch_add(batch, rip, meta, &slot)))
+		end_other(vcpu, slot, rip, meta);
+}
+
+/* Preemption may be disabled. */
+void __kvm_dmp_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.dmp && vcpu->arch.dmp->monitor)
+		kvm_dmp_drain(vcpu);
+}
 
 void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 
-	if (!d || READ_ONCE(d->charge) == KVM_DMP_CHARGE_OFF)
-		return;
-	if (d->in_exit)
-		d->key.kind = kind;
-	else
+	if (d && READ_ONCE(d->charge) != KVM_DMP_CHARGE_OFF)
 		d->outside[kind]++;
 }
 
@@ -173,7 +226,8 @@ bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 		return false;
 	if (*ecx == 0) {
 		mark_from_stats(kvm, ebx, ecx, edx);
-	} else if (*ecx == 1 && static_branch_unlikely(&kvm_dmp_monitoring)) {
+	} else if (*ecx == 1 && READ_ONCE(vcpu->arch.dmp_exit.batch)) {
+		kvm_dmp_drain(vcpu);
 		*ebx = exits_with(kvm, &counted[0]);
 		*ecx = exits_with(kvm, &counted[1]);
 		*edx = exits_with(kvm, &counted[2]);

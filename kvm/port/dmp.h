@@ -43,17 +43,30 @@ bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu);
 void kvm_dmp_service(struct kvm_vcpu *vcpu);
 void kvm_dmp_memslots_change(struct kvm *kvm);
 
-void __kvm_dmp_exit_begin(struct kvm_vcpu *vcpu);
 void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu);
+void __kvm_dmp_vcpu_put(struct kvm_vcpu *vcpu);
 void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind);
 bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 		    u32 *edx);
+
+/*
+ * The vendor's half of kvm_dmp_exit_begin(): the exit is for @code and @arg,
+ * at @rip and @cpl.
+ */
+static __always_inline void kvm_dmp_exit_is(struct kvm_vcpu *vcpu, u64 rip,
+					    u32 code, u32 arg, u8 cpl)
+{
+	vcpu->arch.dmp_exit.rip = rip;
+	vcpu->arch.dmp_exit.meta = (u64)arg << 32 |
+				   (u32)((code << 8) + cpl + DMP_META_VALID);
+	vcpu->arch.dmp_exit.kind = DMP_KIND_NONE;
+}
 
 /* Before KVM handles an exit: remember whom it is charged to. */
 static __always_inline void kvm_dmp_exit_begin(struct kvm_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&kvm_dmp_monitoring))
-		__kvm_dmp_exit_begin(vcpu);
+		static_call(kvm_x86_dmp_exit_begin)(vcpu);
 }
 
 /* After KVM has handled it: charge it, as what it turned out to be. */
@@ -66,17 +79,26 @@ static __always_inline void kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
 /* An exit handled in the fast path, interrupts off. */
 static __always_inline void kvm_dmp_exit_fast(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_unlikely(&kvm_dmp_monitoring)) {
-		__kvm_dmp_exit_begin(vcpu);
-		__kvm_dmp_exit_end(vcpu);
-	}
+	kvm_dmp_exit_begin(vcpu);
+	kvm_dmp_exit_end(vcpu);
+}
+
+/* The vCPU stops running: what it has counted so far goes into the table. */
+static __always_inline void kvm_dmp_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_monitoring))
+		__kvm_dmp_vcpu_put(vcpu);
 }
 
 /* The exit being handled is of this kind; the last note counts. */
 static __always_inline void kvm_dmp_note(struct kvm_vcpu *vcpu,
 					 enum dmp_exit_kind kind)
 {
-	if (static_branch_unlikely(&kvm_dmp_monitoring))
+	if (!static_branch_unlikely(&kvm_dmp_monitoring))
+		return;
+	if (likely(vcpu->arch.dmp_exit.meta))
+		vcpu->arch.dmp_exit.kind = kind;
+	else
 		__kvm_dmp_note(vcpu, kind);
 }
 

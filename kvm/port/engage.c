@@ -22,6 +22,13 @@
 #include "kvm_cache_regs.h"
 
 #define PIN_BATCH	512	/* pages */
+
+/*
+ * At most one machine table for so many frames of the guest's, and some: half
+ * of all memory in tables of 4 KiB pages is more than any real guest has.
+ */
+#define TABLES_SHARE	8
+#define TABLES_MIN	1024
 #define PIN_RESERVE	(16ul << (20 - PAGE_SHIFT))
 
 /*
@@ -479,6 +486,7 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 		why = pin_memory(e);
 	if (why)
 		return why;
+	e->mmu.tables_max = e->frames / TABLES_SHARE + TABLES_MIN;
 	e->prepare_ns = ktime_get_ns() - start;
 	return DMP_REASON_NONE;
 }
@@ -506,7 +514,7 @@ static enum dmp_reason making_end(struct kvm *kvm, enum dmp_reason why)
 	if (vm->cancelled)
 		why = vm->cancelled;
 	if (!why) {
-		smp_store_release(&vm->engine->ready, true);
+		smp_store_release(&vm->engine->ready, true); /* to kvm_dmp_service() */
 		vm->making = false;
 	} else if (vm->engine) {
 		e = detach(kvm, why);
@@ -721,7 +729,7 @@ void kvm_dmp_service(struct kvm_vcpu *vcpu)
 	struct kvm_dmp_engine *e = NULL;
 
 	mutex_lock(&vm->engine_lock);
-	if (vm->engine && smp_load_acquire(&vm->engine->ready)) {
+	if (vm->engine && smp_load_acquire(&vm->engine->ready)) { /* making_end() */
 		if (!check_suspects(vm))
 			e = kvm_dmp_engine_detach(vcpu->kvm,
 						  DMP_REASON_MEMORY_CHANGED);

@@ -8,9 +8,6 @@
 #include "x86.h"
 #include "kvm_cache_regs.h"
 
-DEFINE_STATIC_KEY_FALSE(kvm_dmp_machine);
-EXPORT_SYMBOL_GPL(kvm_dmp_machine);
-
 /*
  * Only a VM's first vCPU runs on machine tables. A second one may enter
  * before its creation has ended and disengaged the VM.

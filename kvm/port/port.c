@@ -17,6 +17,9 @@ const char * const kvm_dmp_mode_name[KVM_DMP_MODES] = {
 
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_monitoring);
 EXPORT_SYMBOL_GPL(kvm_dmp_monitoring);
+
+DEFINE_STATIC_KEY_FALSE(kvm_dmp_machine);
+EXPORT_SYMBOL_GPL(kvm_dmp_machine);
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_marks);
 
 /* kvm.dmp: the mode of VMs created from now on. */
@@ -98,6 +101,20 @@ static int provide_monitor(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/*
+ * Under vm->lock. The vCPU may be in the middle of an exit: it may still
+ * count this one in its batch, and drains that at the next.
+ */
+static void set_vcpu_charge(struct kvm_vcpu *vcpu, enum kvm_dmp_charge charge)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	WRITE_ONCE(d->charge, charge);
+	smp_mb();	/* pairs with the one in end_uncounted() */
+	WRITE_ONCE(vcpu->arch.dmp_exit.batch,
+		   charge == KVM_DMP_CHARGE_ON ? &d->batch : NULL);
+}
+
 /* Begin or end charging, under vm->lock. */
 static int set_charging(struct kvm *kvm, bool on)
 {
@@ -116,8 +133,8 @@ static int set_charging(struct kvm *kvm, bool on)
 		static_branch_dec(&kvm_dmp_monitoring);
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->arch.dmp)
-			WRITE_ONCE(vcpu->arch.dmp->charge, on ?
-				   KVM_DMP_CHARGE_ON : KVM_DMP_CHARGE_OFF);
+			set_vcpu_charge(vcpu, on ? KVM_DMP_CHARGE_ON :
+						   KVM_DMP_CHARGE_OFF);
 	return 0;
 }
 
@@ -166,17 +183,19 @@ void kvm_dmp_hold(struct kvm *kvm)
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	enum kvm_dmp_mode old;
+	bool charging = mode != KVM_DMP_OFF, machine = mode == KVM_DMP_ENGAGED;
+	bool charged, had_machine;
 	int r = 0;
 
 	mutex_lock(&vm->lock);
-	old = vm->mode;
-	if ((mode == KVM_DMP_OFF) != (old == KVM_DMP_OFF))
-		r = set_charging(kvm, mode != KVM_DMP_OFF);
+	charged = vm->mode != KVM_DMP_OFF;
+	had_machine = vm->mode == KVM_DMP_ENGAGED;
+	if (charging != charged)
+		r = set_charging(kvm, charging);
 	if (r)
 		goto out;
-	if ((mode == KVM_DMP_ENGAGED) != (old == KVM_DMP_ENGAGED))
-		set_machine(kvm, mode == KVM_DMP_ENGAGED);
+	if (machine != had_machine)
+		set_machine(kvm, machine);
 	WRITE_ONCE(vm->mode, mode);
 out:
 	mutex_unlock(&vm->lock);
@@ -188,10 +207,12 @@ void kvm_dmp_reset(struct kvm *kvm)
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
+	mutex_lock(&kvm->arch.dmp->lock);
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->arch.dmp)
-			cmpxchg(&vcpu->arch.dmp->charge, KVM_DMP_CHARGE_ON,
-				KVM_DMP_CHARGE_RESET);
+		if (vcpu->arch.dmp &&
+		    vcpu->arch.dmp->charge == KVM_DMP_CHARGE_ON)
+			set_vcpu_charge(vcpu, KVM_DMP_CHARGE_RESET);
+	mutex_unlock(&kvm->arch.dmp->lock);
 }
 
 const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu)
@@ -246,7 +267,7 @@ void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu)
 	if (!d || (vm->mode != KVM_DMP_OFF && provide_monitor(vcpu)))
 		vm->no_memory = true;
 	else if (vm->mode != KVM_DMP_OFF)
-		WRITE_ONCE(d->charge, KVM_DMP_CHARGE_ON);
+		set_vcpu_charge(vcpu, KVM_DMP_CHARGE_ON);
 	mutex_unlock(&vm->lock);
 	if (atomic_read(&vcpu->kvm->online_vcpus) > 1)
 		kvm_dmp_disengage(vcpu->kvm, DMP_REASON_VCPUS);

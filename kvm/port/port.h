@@ -73,7 +73,9 @@ struct kvm_dmp_vm {
 enum kvm_dmp_charge {
 	KVM_DMP_CHARGE_OFF,
 	KVM_DMP_CHARGE_ON,
-	KVM_DMP_CHARGE_RESET,		/* reset the monitor first, then ON */
+	KVM_DMP_CHARGE_RESET,		/* reset the monitor first, then ON;
+					 * vcpu->arch.dmp_exit.batch is NULL
+					 */
 };
 
 /*
@@ -81,11 +83,10 @@ enum kvm_dmp_charge {
  * and the monitor live as long as the vCPU, so that no reader needs a lock.
  */
 struct kvm_dmp_vcpu {
-	/* The exit being handled; the vCPU's thread only. */
-	struct dmp_exit_key key;
-	bool in_exit;
-
-	enum kvm_dmp_charge charge;	/* any thread, READ_ONCE/WRITE_ONCE */
+	enum kvm_dmp_charge charge;	/* written under kvm_dmp_vm.lock; RESET to
+					 * ON by the vCPU, by cmpxchg
+					 */
+	struct dmp_batch batch;		/* the vCPU's thread only */
 	struct dmp_monitor *monitor;	/* NULL until first needed; written once,
 					 * under kvm_dmp_vm.lock, with release
 					 */
@@ -104,6 +105,9 @@ int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode);
 
 /* Forget all exits charged so far, at each vCPU's next exit. */
 void kvm_dmp_reset(struct kvm *kvm);
+
+/* What the vCPU has counted and not charged yet is charged; its own thread. */
+void kvm_dmp_drain(struct kvm_vcpu *vcpu);
 
 /* Machine tables: engage.c makes and unmakes, engaged.c runs on them. */
 void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm);
