@@ -43,7 +43,7 @@ char *map_anon(char *at, size_t bytes, int flags);
 /* A file without a name on tmpfs. */
 int temp_file(size_t bytes);
 
-/* Whole pages that say whose they are. Stamp 0 is a page of zeros. */
+/* Whole pages that say whose they are, and that zram can compress. Stamp 0: zeros. */
 void fill(void *page, u64 stamp);
 bool holds(const void *page, u64 stamp);
 u64 checksum(const void *from, size_t bytes);

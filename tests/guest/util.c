@@ -97,7 +97,7 @@ void fill(void *page, u64 stamp)
 	size_t i;
 
 	for (i = 0; i < WORDS; i++)
-		p[i] = stamp ? stamp * 0x100000001b3ull + i : 0;
+		p[i] = stamp ? stamp * 0x100000001b3ull + i % 64 : 0;
 }
 
 bool holds(const void *page, u64 stamp)
@@ -106,7 +106,7 @@ bool holds(const void *page, u64 stamp)
 	size_t i;
 
 	for (i = 0; i < WORDS; i++)
-		if (p[i] != (stamp ? stamp * 0x100000001b3ull + i : 0))
+		if (p[i] != (stamp ? stamp * 0x100000001b3ull + i % 64 : 0))
 			return false;
 	return true;
 }
