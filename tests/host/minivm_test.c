@@ -69,7 +69,7 @@ bool engage(void)
 {
 	int r = 0, i;
 
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 20 && !vm->died; i++) {
 		r = vm_ctl(vm, "ctl", "engage");
 		if (!r && is_state("engaged"))
 			return true;

@@ -22,7 +22,6 @@ static uint64_t *entry(struct vm *vm, uint64_t table, unsigned int index)
 static void fill_memory(struct vm *vm)
 {
 	static const uint8_t loop[] = { 0xe6, PORT_LOOP, 0xeb, 0xfc };
-	static const uint8_t rsm[] = { 0x0f, 0xaa };
 	const uint64_t table = PTE_P | PTE_RW | PTE_A;
 	uint64_t i;
 
@@ -34,7 +33,7 @@ static void fill_memory(struct vm *vm)
 		*entry(vm, GUEST_PD, i) = i << 21 | PTE_PS | PTE_D | table;
 	*entry(vm, GUEST_PAE, 0) = GUEST_PD | PTE_P;
 	memcpy(vm->mem + GUEST_LOOP, loop, sizeof(loop));
-	memcpy(vm->mem + GUEST_SMRAM + 0x8000, rsm, sizeof(rsm));
+	memcpy(vm->mem + GUEST_SMRAM + 0x8000, loop, sizeof(loop));
 	memcpy(vm->mem + GUEST_CODE, __start_guest_text,
 	       __stop_guest_text - __start_guest_text);
 }
