@@ -90,7 +90,7 @@ int test_swap(void)
 		stamp[i] = rnd() | 1;
 		fill(ARENA + i * PAGE, stamp[i]);
 	}
-	for (k = 0; k < 4000 * scale; k++) {
+	for (k = 0; k < 2000 * scale; k++) {
 		i = below(pages);
 		verify(stamp, i);
 		if (k & 1) {
@@ -100,7 +100,7 @@ int test_swap(void)
 	}
 	/* A child shares what is swapped out, and writes some of it. */
 	pid = MUST(fork());
-	for (k = 0; k < 1500; k++) {
+	for (k = 0; k < 800; k++) {
 		i = below(pages);
 		verify(stamp, i);
 		if (!pid)
