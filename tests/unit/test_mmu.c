@@ -199,6 +199,11 @@ static u64 hostile_entry(struct machine *m, u64 pool, unsigned int frames)
 
 static void hostile_step(struct machine *m, u64 pool, unsigned int frames)
 {
+	static const u32 kind[] = {
+		0, DMP_ACCESS_WRITE, DMP_ACCESS_USER,
+		DMP_ACCESS_USER | DMP_ACCESS_WRITE, DMP_ACCESS_FETCH,
+		DMP_ACCESS_WRITE | DMP_ACCESS_AC,
+	};
 	static const u16 index[] = { 0, 1, 2, 511 };
 	u64 data[8], gva = 0;
 	unsigned int i, bytes = 1u << m_below(m, 7);
@@ -231,10 +236,7 @@ static void hostile_step(struct machine *m, u64 pool, unsigned int frames)
 		for (i = 0; i < m->mmu->paging.levels; i++)
 			gva = gva << 9 | index[m_below(m, 4)];
 		gva = gva << 12 | (index[m_below(m, 4)] * 8 & -bytes);
-		m_access(m, gva, (u32[]){ 0, DMP_ACCESS_WRITE, DMP_ACCESS_USER,
-			 DMP_ACCESS_USER | DMP_ACCESS_WRITE, DMP_ACCESS_FETCH,
-			 DMP_ACCESS_WRITE | DMP_ACCESS_AC }[m_below(m, 6)],
-			 data, bytes, &error);
+		m_access(m, gva, kind[m_below(m, 6)], data, bytes, &error);
 		m_speculate(m, gva ^ 4096);
 	}
 	if (m_chance(m, 10))
