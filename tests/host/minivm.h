@@ -58,6 +58,8 @@ struct shared {
 #include <stdint.h>
 #include <pthread.h>
 
+#define SLOT_SMM	(1u << 16)	/* slot 0 as SMM sees it */
+
 struct kvm_run;
 struct kvm_sregs;
 

@@ -139,7 +139,7 @@ static void job_smi(struct vm *v)
 		v->died = "KVM_SMI";
 }
 
-/* As RSM would, which KVM's emulator declines in so small a machine. */
+/* What RSM would do. */
 static void job_leave_smm(struct vm *v)
 {
 	struct kvm_vcpu_events events;

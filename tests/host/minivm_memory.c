@@ -110,8 +110,8 @@ static void unmap(void)
 
 static void protect(void)
 {
-	mprotect(vm->mem, GUEST_BYTES, PROT_READ);
-	mprotect(vm->mem, GUEST_BYTES, PROT_READ | PROT_WRITE);
+	mprotect(scratch(), GUEST_SCRATCH_BYTES, PROT_READ);
+	mprotect(scratch(), GUEST_SCRATCH_BYTES, PROT_READ | PROT_WRITE);
 }
 
 static void fork_child(void)
@@ -153,9 +153,9 @@ static void ksm_pass(void)
 	sysfs(KSM "sleep_millisecs", "5");
 	sysfs(KSM "pages_to_scan", "4000");
 	sysfs(KSM "run", "1");
-	for (i = 0; i < 1000 && sysfs_number(KSM "full_scans") < from + 3; i++)
+	for (i = 0; i < 3000 && sysfs_number(KSM "full_scans") < from + 2; i++)
 		pause_ms(10);
-	check(sysfs_number(KSM "full_scans") >= from + 3, "KSM: three passes");
+	check(sysfs_number(KSM "full_scans") >= from + 2, "KSM: two passes");
 }
 
 static void ksm(void)
@@ -221,7 +221,10 @@ void test_memory(void)
 	refused("memory is unmapped", "cannot-pin");
 	mmap(scratch() + 0x100000, 4096, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	stays("mprotect and back", protect);
+	/* While it is read-only it is not what was pinned, if the vCPU looks. */
+	if (engage())
+		protect();
+	guest_goes_on("mprotect and back");
 	stays("fork", fork_child);
 	stays("khugepaged's collapse", collapse);
 	stays("page-out", page_out);

@@ -183,7 +183,8 @@ struct vm *vm_create(bool shared)
 		       MAP_NORESERVE, -1, 0);
 	if (vm->mem == MAP_FAILED || ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000) ||
 	    ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) ||
-	    vm_slot(vm, 0, 0, 0, GUEST_BYTES, vm->mem))
+	    vm_slot(vm, 0, 0, 0, GUEST_BYTES, vm->mem) ||
+	    vm_slot(vm, SLOT_SMM, 0, 0, GUEST_BYTES, vm->mem))
 		goto fail;
 	fill_memory(vm);
 	vm->vcpu = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
