@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Making an engine and unmaking it: pinning, eligibility, the policy's wishes.
+ * Making an engine and unmaking it: eligibility, and what the policy wishes.
  *
  * Engaging has two halves. A worker (or whoever asks) makes ready: it collects
  * the memory slots and pins the guest's memory, while the guest runs. Then the
@@ -10,7 +10,6 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "engine.h"
@@ -21,15 +20,12 @@
 #include "x86.h"
 #include "kvm_cache_regs.h"
 
-#define PIN_BATCH	512	/* pages */
-
 /*
  * At most one machine table for so many frames of the guest's, and some: half
  * of all memory in tables of 4 KiB pages is more than any real guest has.
  */
 #define TABLES_SHARE	8
 #define TABLES_MIN	1024
-#define PIN_RESERVE	(16ul << (20 - PAGE_SHIFT))
 
 /*
  * For tests. dmp_audit=N audits after one in N engine operations, at random;
@@ -51,7 +47,7 @@ static void set_state_changed(struct kvm_dmp_vm *vm)
  * ---- What the engine asks of its host ----
  */
 
-static bool inject_failure(struct kvm_dmp_engine *e)
+bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e)
 {
 	unsigned int nth = READ_ONCE(fail_alloc);
 
@@ -63,7 +59,7 @@ static u64 host_alloc_page(void *host)
 	struct kvm_dmp_engine *e = host;
 	struct page *page;
 
-	if (inject_failure(e))
+	if (kvm_dmp_inject_failure(e))
 		return 0;
 	/* Rather disengage than have somebody killed for it. */
 	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
@@ -89,172 +85,6 @@ static const struct dmp_host_ops host_ops = {
 	.free_page	= host_free_page,
 	.flush_tlb	= host_flush_tlb,
 };
-
-/*
- * ---- Guest memory ----
- */
-
-/*
- * Whether @pages more can be brought in for @mm. What is pinned cannot be
- * reclaimed: a VM that lives within a limit because the rest of it is swapped
- * out or was never touched would be killed by engaging.
- */
-static bool has_room(struct mm_struct *mm, unsigned long pages)
-{
-	long room = si_mem_available() - (totalram_pages() >> 5);
-#ifdef CONFIG_MEMCG
-	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(mm), *m;
-	unsigned long limit;
-
-	for (m = memcg; m; m = parent_mem_cgroup(m)) {
-		limit = min(READ_ONCE(m->memory.max), READ_ONCE(m->memory.high));
-		room = min_t(long, room, limit - page_counter_read(&m->memory));
-	}
-	mem_cgroup_put(memcg);
-#endif
-	return room >= (long)(pages + PIN_RESERVE);
-}
-
-/* Pin @n pages at @hva of another process's memory into @pages. */
-static long pin_batch(struct mm_struct *mm, unsigned long hva, unsigned long n,
-		      unsigned int gup, struct page **pages)
-{
-	long got;
-
-	mmap_read_lock(mm);
-	got = pin_user_pages_remote(mm, hva, n, gup | FOLL_LONGTERM, pages,
-				    NULL, NULL);
-	mmap_read_unlock(mm);
-	return got;
-}
-
-static int pin_slot(struct kvm_dmp_engine *e, struct mm_struct *mm,
-		    unsigned int s, struct page **pages)
-{
-	struct dmp_slot *slot = &e->mmu.slot[s];
-	unsigned int gup = slot->flags & DMP_SLOT_RO ? 0 : FOLL_WRITE;
-	unsigned long done = 0, n;
-	long got, i;
-
-	while (done < slot->npages) {
-		if (READ_ONCE(e->kvm->arch.dmp->cancelled))
-			return -EINTR;
-		n = min_t(unsigned long, PIN_BATCH, slot->npages - done);
-		if (!has_room(mm, n))
-			return -ENOMEM;
-		got = pin_batch(mm, e->hva[s] + (done << PAGE_SHIFT), n, gup,
-				pages);
-		if (got <= 0)
-			return got ?: -EFAULT;
-		for (i = 0; i < got; i++)
-			slot->frames[done + i].hfn = page_to_pfn(pages[i]);
-		done += got;
-		cond_resched();
-	}
-	return 0;
-}
-
-static void unpin_slot(struct dmp_slot *slot, struct page **pages)
-{
-	bool dirty = !(slot->flags & DMP_SLOT_RO);
-	unsigned long i, n = 0;
-
-	for (i = 0; i < slot->npages && slot->frames[i].hfn; i++) {
-		pages[n++] = pfn_to_page(slot->frames[i].hfn);
-		if (n == PIN_BATCH) {
-			unpin_user_pages_dirty_lock(pages, n, dirty);
-			n = 0;
-			cond_resched();
-		}
-	}
-	if (n)
-		unpin_user_pages_dirty_lock(pages, n, dirty);
-}
-
-static void unpin_memory(struct kvm_dmp_engine *e)
-{
-	struct page **pages = kmalloc_array(PIN_BATCH, sizeof(*pages),
-					    GFP_KERNEL | __GFP_NOFAIL);
-	unsigned int s;
-
-	for (s = 0; s < e->mmu.slots; s++)
-		unpin_slot(&e->mmu.slot[s], pages);
-	kfree(pages);
-	if (e->accounted)
-		account_locked_vm(e->kvm->mm, e->accounted, false);
-}
-
-static enum dmp_reason pin_memory(struct kvm_dmp_engine *e)
-{
-	enum dmp_reason why = DMP_REASON_PIN;
-	struct mm_struct *mm = e->kvm->mm;
-	struct page **pages;
-	unsigned int s;
-	int r;
-
-	pages = kmalloc_array(PIN_BATCH, sizeof(*pages), GFP_KERNEL);
-	if (!pages || inject_failure(e)) {
-		kfree(pages);
-		return DMP_REASON_NO_MEMORY;
-	}
-	if (!mmget_not_zero(mm))
-		goto out_free;
-	if (account_locked_vm(mm, e->frames, true))
-		goto out_mm;
-	e->accounted = e->frames;
-	why = DMP_REASON_NONE;
-	for (s = 0; s < e->mmu.slots && !why; s++) {
-		r = pin_slot(e, mm, s, pages);
-		if (r)
-			why = r == -ENOMEM ? DMP_REASON_NO_MEMORY : DMP_REASON_PIN;
-	}
-out_mm:
-	mmput(mm);
-out_free:
-	kfree(pages);
-	return why;
-}
-
-static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
-				const struct kvm_memory_slot *memslot)
-{
-	struct dmp_slot *slot = &e->mmu.slot[e->mmu.slots];
-
-	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
-		return DMP_REASON_DIRTY_LOGGING;
-	if (e->mmu.slots == DMP_SLOTS_MAX)
-		return DMP_REASON_MEMSLOTS;
-	slot->frames = kvcalloc(memslot->npages, sizeof(*slot->frames),
-				GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
-				__GFP_NOWARN);
-	if (!slot->frames || inject_failure(e)) {
-		kvfree(slot->frames);
-		return DMP_REASON_NO_MEMORY;
-	}
-	slot->base_gfn = memslot->base_gfn;
-	slot->npages = memslot->npages;
-	slot->flags = memslot->flags & KVM_MEM_READONLY ? DMP_SLOT_RO : 0;
-	e->hva[e->mmu.slots++] = memslot->userspace_addr;
-	e->frames += memslot->npages;
-	return DMP_REASON_NONE;
-}
-
-/* Under slots_lock. KVM's private slots are no memory of the guest's. */
-static enum dmp_reason gather_slots(struct kvm_dmp_engine *e)
-{
-	struct kvm_memory_slot *memslot;
-	enum dmp_reason why;
-	int bkt;
-
-	kvm_for_each_memslot(memslot, bkt, __kvm_memslots(e->kvm, 0)) {
-		if (memslot->id >= KVM_USER_MEM_SLOTS)
-			continue;
-		why = add_slot(e, memslot);
-		if (why)
-			return why;
-	}
-	return DMP_REASON_NONE;
-}
 
 /*
  * ---- Eligibility ----
@@ -321,7 +151,7 @@ static void engine_free(struct kvm_dmp_engine *e)
 	unsigned int s;
 
 	dmp_mmu_destroy(&e->mmu);
-	unpin_memory(e);
+	kvm_dmp_unpin_memory(e);
 	for (s = 0; s < e->mmu.slots; s++)
 		kvfree(e->mmu.slot[s].frames);
 	kvfree(e);
@@ -467,7 +297,7 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
-	if (!e || inject_failure(e)) {
+	if (!e || kvm_dmp_inject_failure(e)) {
 		kvfree(e);
 		return DMP_REASON_NO_MEMORY;
 	}
@@ -481,9 +311,9 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	WRITE_ONCE(vm->engine, e);
 	mutex_unlock(&vm->engine_lock);
 
-	why = gather_slots(e);
+	why = kvm_dmp_gather_slots(e);
 	if (!why)
-		why = pin_memory(e);
+		why = kvm_dmp_pin_memory(e);
 	if (why)
 		return why;
 	e->mmu.tables_max = e->frames / TABLES_SHARE + TABLES_MIN;
@@ -640,88 +470,6 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 	return kvm_dmp_engine_check(vcpu->kvm);
 }
 
-/*
- * ---- Changes of the memory behind the guest ----
- */
-
-/*
- * From an MMU notifier, when it is over: no lock that sleeps. Most are about
- * pages that did not change, since they are pinned.
- */
-void kvm_arch_memory_changed(struct kvm *kvm, unsigned long start,
-			     unsigned long end)
-{
-	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-
-	if (!static_branch_unlikely(&kvm_dmp_machine) || !READ_ONCE(vm->engine))
-		return;
-	spin_lock(&vm->suspect_lock);
-	if (vm->suspects < KVM_DMP_SUSPECTS)
-		vm->suspect[vm->suspects] = (struct kvm_dmp_range){ start, end };
-	if (vm->suspects <= KVM_DMP_SUSPECTS)
-		vm->suspects++;
-	spin_unlock(&vm->suspect_lock);
-	kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
-}
-
-/* Whether pages [first, end) of slot @s are still the ones pinned. */
-static bool is_unchanged(struct kvm_dmp_engine *e, unsigned int s,
-			 unsigned long first, unsigned long end)
-{
-	const struct dmp_slot *slot = &e->mmu.slot[s];
-	unsigned int gup = slot->flags & DMP_SLOT_RO ? 0 : FOLL_WRITE;
-	struct page *page;
-	bool same;
-
-	for (; first < end; first++) {
-		if (pin_user_pages_fast(e->hva[s] + (first << PAGE_SHIFT), 1,
-					gup, &page) != 1)
-			return false;
-		same = page_to_pfn(page) == slot->frames[first].hfn;
-		unpin_user_page(page);
-		if (!same)
-			return false;
-		cond_resched();
-	}
-	return true;
-}
-
-static bool is_range_unchanged(struct kvm_dmp_engine *e,
-			       const struct kvm_dmp_range *range)
-{
-	unsigned long first, end, bytes;
-	unsigned int s;
-
-	for (s = 0; s < e->mmu.slots; s++) {
-		bytes = e->mmu.slot[s].npages << PAGE_SHIFT;
-		first = max(range->start, e->hva[s]);
-		end = min(range->end, e->hva[s] + bytes);
-		if (first < end &&
-		    !is_unchanged(e, s, (first - e->hva[s]) >> PAGE_SHIFT,
-				  (end - e->hva[s] + PAGE_SIZE - 1) >> PAGE_SHIFT))
-			return false;
-	}
-	return true;
-}
-
-static bool check_suspects(struct kvm_dmp_vm *vm)
-{
-	struct kvm_dmp_range all = { 0, ULONG_MAX }, range[KVM_DMP_SUSPECTS];
-	unsigned int n, i;
-
-	spin_lock(&vm->suspect_lock);
-	n = vm->suspects;
-	vm->suspects = 0;
-	memcpy(range, vm->suspect, sizeof(range));
-	spin_unlock(&vm->suspect_lock);
-	if (n > KVM_DMP_SUSPECTS)
-		return is_range_unchanged(vm->engine, &all);
-	for (i = 0; i < n; i++)
-		if (!is_range_unchanged(vm->engine, &range[i]))
-			return false;
-	return true;
-}
-
 /* KVM_REQ_DMP, in the vCPU's thread before it enters the guest. */
 void kvm_dmp_service(struct kvm_vcpu *vcpu)
 {
@@ -730,7 +478,7 @@ void kvm_dmp_service(struct kvm_vcpu *vcpu)
 
 	mutex_lock(&vm->engine_lock);
 	if (vm->engine && smp_load_acquire(&vm->engine->ready)) { /* making_end() */
-		if (!check_suspects(vm))
+		if (!kvm_dmp_check_suspects(vm))
 			e = kvm_dmp_engine_detach(vcpu->kvm,
 						  DMP_REASON_MEMORY_CHANGED);
 		else if (!vm->engaged)

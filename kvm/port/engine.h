@@ -48,4 +48,18 @@ void kvm_dmp_update_stats(struct kvm *kvm);
 /* What an engine takes, guest memory not counted; 0 for NULL. engine_lock. */
 u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e);
 
+/* Whether this allocation is the one to fail (kvm.dmp_fail_alloc). */
+bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e);
+
+/*
+ * Memory (memory.c). gather_slots() fills in mmu.slot[], under slots_lock;
+ * pin_memory() every frame's hfn; unpin_memory() takes what either has left.
+ */
+enum dmp_reason kvm_dmp_gather_slots(struct kvm_dmp_engine *e);
+enum dmp_reason kvm_dmp_pin_memory(struct kvm_dmp_engine *e);
+void kvm_dmp_unpin_memory(struct kvm_dmp_engine *e);
+
+/* Whether all that MMU notifiers saw left the pinned pages where they are. */
+bool kvm_dmp_check_suspects(struct kvm_dmp_vm *vm);
+
 #endif /* KVM_DMP_ENGINE_H */
