@@ -50,7 +50,7 @@ static const struct {
 	{ "ctl", "disengage", 300 }, { "mode", "off", 1000 },
 	{ "mode", "engaged", 10 }, { NULL, NULL, 500 },
 };
-#define RACERS	(sizeof(racer) / sizeof(racer[0]))
+#define RACERS	ARRAY_SIZE(racer)
 
 static volatile bool race_end;
 
@@ -201,7 +201,7 @@ int main(int argc, char **argv)
 	unsigned int i;
 	long long start;
 
-	for (i = 0; i < sizeof(test) / sizeof(test[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(test); i++) {
 		if (!is_wanted(argc, argv, test[i].name))
 			continue;
 		printf("minivm: %s\n", test[i].name);

@@ -33,7 +33,7 @@ void test_registers(void)
 {
 	cr0_xor = 0x10000;
 	ends("CR0.WP is cleared", "paging-mode", toggle);
-	refused("CR0.WP is clear", "paging-mode");
+	refuses("CR0.WP is clear", "paging-mode");
 	toggle();
 	stays("CR0.WP is set again", no_act);
 	cr0_xor = 0;
@@ -123,7 +123,7 @@ void test_modes(void)
 		      name[i], vm->died ? ": " : "", vm->died ?: "");
 		check(vm_ended(vm, "paging-mode") > before,
 		      "%s: ended, paging-mode", name[i]);
-		refused(name[i], "paging-mode");
+		refuses(name[i], "paging-mode");
 		vm_do(vm, job_back);
 		guest_goes_on(name[i]);
 		nothing_left(name[i]);
@@ -166,13 +166,13 @@ void test_smm(void)
 	check(vm->loops > loops && !vm->died, "SMM: the vCPU runs%s%s",
 	      vm->died ? ": " : "", vm->died ?: "");
 	check(vm_ended(vm, "smm") > before, "SMM: ended, smm");
-	refused("SMM", "smm");
+	refuses("SMM", "smm");
 	vm_do(vm, job_leave_smm);
 	guest_goes_on("SMM");
 	nothing_left("SMM");
 }
 
-static void nested(void)
+static void run_nested(void)
 {
 	struct shared *shared = (struct shared *)(vm->mem + GUEST_SHARED);
 	uint64_t before = vm->nested;
@@ -190,7 +190,7 @@ static void nested(void)
 
 void test_nested(void)
 {
-	ends("a nested guest", "nested-guest", nested);
+	ends("a nested guest", "nested-guest", run_nested);
 }
 
 void test_vcpus(void)
@@ -202,7 +202,7 @@ void test_vcpus(void)
 	second = ioctl(vm->fd, KVM_CREATE_VCPU, 1);
 	check(second >= 0, "a second vCPU");
 	check(vm_ended(vm, "several-vcpus") > 0, "a second vCPU: ended");
-	refused("a second vCPU", "several-vcpus");
+	refuses("a second vCPU", "several-vcpus");
 	guest_goes_on("a second vCPU");
 	nothing_left("a second vCPU");
 	close(second);

@@ -66,7 +66,7 @@ void test_dirty_log(void)
 	if (!engage())
 		return;
 	ends("dirty logging", "dirty-logging", log_on);
-	refused("dirty logging is on", "dirty-logging");
+	refuses("dirty logging is on", "dirty-logging");
 	dirty_pages();
 	guest_goes_on("dirty logging is on");
 	n = dirty_pages();
@@ -186,25 +186,25 @@ void test_ksm(void)
 #define NUMA "/sys/kernel/debug/sched/numa_balancing/"
 
 /* Its scanner makes entries that fault, to see who uses what. */
-static void numa_balancing(void)
+static void balance_numa(void)
 {
-	long from = vmstat("numa_pte_updates");
+	long from = host_vmstat("numa_pte_updates");
 	unsigned int i;
 
 	sysfs(NUMA "scan_delay_ms", "10");
 	sysfs(NUMA "scan_period_min_ms", "10");
 	sysfs(NUMA "scan_period_max_ms", "20");
 	check(sysfs("/proc/sys/kernel/numa_balancing", "1"), "NUMA balancing on");
-	for (i = 0; i < 500 && vmstat("numa_pte_updates") < from + 1000; i++)
+	for (i = 0; i < 500 && host_vmstat("numa_pte_updates") < from + 1000; i++)
 		pause_ms(10);
-	check(vmstat("numa_pte_updates") >= from + 1000,
-	      "NUMA balancing: %ld entries", vmstat("numa_pte_updates") - from);
+	check(host_vmstat("numa_pte_updates") >= from + 1000,
+	      "NUMA balancing: %ld entries", host_vmstat("numa_pte_updates") - from);
 }
 
 /* Private memory that is pinned is passed by; shared memory is not. */
 void test_numa(void)
 {
-	stays("NUMA balancing", numa_balancing);
+	stays("NUMA balancing", balance_numa);
 	vm_ctl(vm, "ctl", "disengage");
 	guest_goes_on("NUMA balancing, not engaged");
 	stays("NUMA balancing, engaged again", no_act);
@@ -218,7 +218,7 @@ void test_memory(void)
 	ends("other memory is mapped", "memory-changed", remap);
 	ends("memory is moved away", "memory-changed", move_away);
 	ends("memory is unmapped", "memory-changed", unmap);
-	refused("memory is unmapped", "cannot-pin");
+	refuses("memory is unmapped", "cannot-pin");
 	mmap(scratch() + 0x100000, 4096, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	/* While it is read-only it is not what was pinned, if the vCPU looks. */

@@ -75,10 +75,10 @@ bool engage(void)
 			return true;
 		pause_ms(50);
 	}
-	return check(false, "engage: %s", strerror(-r));
+	return check(false, "engaging: %s", strerror(-r));
 }
 
-long vmstat(const char *name)
+long host_vmstat(const char *name)
 {
 	FILE *f = fopen("/proc/vmstat", "r");
 	char key[64];
@@ -107,7 +107,7 @@ long locked_kib(void)
 
 long pins(void)
 {
-	return vmstat("nr_foll_pin_acquired") - vmstat("nr_foll_pin_released");
+	return host_vmstat("nr_foll_pin_acquired") - host_vmstat("nr_foll_pin_released");
 }
 
 long pins_of_others;
@@ -162,7 +162,7 @@ void stays(const char *what, void (*act)(void))
 void no_act(void) { }
 
 /* While the vCPU is as @job makes it, engaging is refused with @reason. */
-void refused(const char *what, const char *reason)
+void refuses(const char *what, const char *reason)
 {
 	long before = vm_ended(vm, reason);
 	int r = vm_ctl(vm, "ctl", "engage");

@@ -7,6 +7,8 @@
 
 #include "minivm.h"
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
 extern struct vm *vm;			/* of the test that runs */
 extern unsigned int passed, failed;
 extern long pins_of_others;		/* before that VM was made */
@@ -18,7 +20,7 @@ long long now_ns(void);
 bool is_long(void);			/* LONG=1 */
 bool sysfs(const char *path, const char *value);
 long sysfs_number(const char *path);
-long vmstat(const char *name);
+long host_vmstat(const char *name);
 long locked_kib(void);
 long pins(void);
 bool pins_left(void);
@@ -29,7 +31,7 @@ void guest_goes_on(const char *after);
 void nothing_left(const char *after);
 void ends(const char *what, const char *reason, void (*act)(void));
 void stays(const char *what, void (*act)(void));
-void refused(const char *what, const char *reason);
+void refuses(const char *what, const char *reason);
 void no_act(void);
 
 /* minivm_memory.c: slots, and the memory behind them. */

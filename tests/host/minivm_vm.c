@@ -203,7 +203,7 @@ struct vm *vm_create(bool shared)
 		goto fail;
 	return vm;
 fail:
-	perror("minivm: vm_create");
+	perror("minivm: no VM");
 	return NULL;
 }
 
