@@ -9,7 +9,8 @@
 # COMMAND runs twice, on the machine itself and engaged, and has to end with 0
 # both times with equal files in files/out (but for notes). While engaged the
 # engine audits itself once in AUDIT operations; it may never leave that state,
-# nor find anything. LONG=1 makes all of it ten times as long.
+# nor find anything. LONG=1 makes all of it ten times as long, which is longer
+# than tests.tab allows: MACHINE=svm LONG=1 tests/lab/guest-memory/check DIR.
 GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=tests/lab/lib.sh
 . "$GUEST_LIB/../lib.sh"
