@@ -111,6 +111,30 @@ static bool machine_allows(const struct dmp_mmu *mmu, u64 gva, u32 access)
 	}
 }
 
+/*
+ * Whether @gva is held back only by an A or D that the guest's entry has by
+ * now: the VMM sets them when it walks for an instruction that it emulates,
+ * and the machine tables learn of it here.
+ */
+static bool is_behind_vmm(const struct dmp_mmu *mmu, u64 gva)
+{
+	const struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
+
+	for (;;) {
+		machine = table->entries[dmp_index(gva, table->level)];
+		if (!(machine & DMP_PTE_P))
+			return false;
+		if (dmp_is_trap(&mmu->paging, machine))
+			return dmp_trap_why(machine) == DMP_TRAP_LAZY;
+		if (table->level == 1)
+			return machine & DMP_PTE_US && !(machine & DMP_PTE_RW);
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+		if (!table)
+			return false;
+	}
+}
+
 /* The machine entry is weaker than the guest's for no known reason. */
 static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 {
@@ -118,7 +142,6 @@ static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 	unsigned int level;
 	u64 value;
 
-	mmu->stats.repaired++;
 	mmu->trusted = true;
 	for (level = mmu->paging.levels; level >= walk->leaf; level--) {
 		table = dmp_table_find(mmu, walk->table_gfn[level], level);
@@ -172,6 +195,10 @@ static enum dmp_fault_kind allowed(struct dmp_mmu *mmu, struct dmp_fault *fault,
 			mmu->stats.spurious++;
 		return DMP_FAULT_RESOLVED;
 	}
+	if (is_behind_vmm(mmu, fault->gva))
+		mmu->stats.lazy_vmm++;
+	else
+		mmu->stats.repaired++;
 	repair(mmu, walk);
 	if (machine_allows(mmu, fault->gva, fault->access))
 		return DMP_FAULT_RESOLVED;

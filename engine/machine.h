@@ -113,6 +113,7 @@ struct dmp_root {
 struct dmp_mmu_stats {
 	u64 guest_faults, lazy_a, lazy_d, table_writes, no_ram, ro_writes;
 	u64 spurious;		/* machine tables allowed the access already */
+	u64 lazy_vmm;		/* the VMM's own walk had set A or D before */
 	u64 repaired;		/* a machine entry was weaker than it should be */
 	u64 promotions, demotions, alias_searches, splits;
 	u64 root_loads, root_builds, root_syncs, root_evictions, stale_found;

@@ -91,6 +91,7 @@ static void show_machine_stats(struct seq_file *s, const struct dmp_mmu_stats *t
 	seq_printf(s, "fault name=no-ram n=%llu\n", t->no_ram);
 	seq_printf(s, "fault name=rom n=%llu\n", t->ro_writes);
 	seq_printf(s, "fault name=spurious n=%llu\n", t->spurious);
+	seq_printf(s, "fault name=lazy-vmm n=%llu\n", t->lazy_vmm);
 	seq_printf(s, "fault name=repaired n=%llu\n", t->repaired);
 	seq_printf(s, "promotions %llu\n", t->promotions);
 	seq_printf(s, "demotions %llu\n", t->demotions);
