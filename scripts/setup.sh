@@ -12,6 +12,7 @@ PACKAGES=(
 	bc build-essential busybox-static ca-certificates clang clang-tidy
 	cpio git kmod libc6-dev libclang-rt-14-dev libcmocka-dev libelf-dev libncurses-dev
 	libzydis-dev perl python3-minimal qemu-system-x86 shellcheck sparse
+	stress-ng
 	valgrind xz-utils zstd
 )
 NEED_MIB=4096
