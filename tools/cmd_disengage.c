@@ -78,32 +78,12 @@ static int disengage_vm(struct dmp_ctx *ctx, const struct vm *vm)
 
 static int disengage(struct dmp_ctx *ctx)
 {
-	struct vm_list vms;
-	struct vm *vm;
-	int ret;
-
-	if (vm_list_read(ctx, &vms))
-		return DMP_FAIL;
-	vm = vm_pick(ctx, &vms);
-	ret = vm ? disengage_vm(ctx, vm) : -1;
-	vm_list_free(&vms);
-	return ret ? DMP_FAIL : DMP_OK;
+	return vm_do(ctx, disengage_vm);
 }
 
 static int run(struct dmp_ctx *ctx, int argc, char **argv)
 {
-	struct opt_walk w = { .i = 1 };
-
-	switch (opts_next(ctx, NULL, &w, argc, argv)) {
-	case OPT_END:
-		return disengage(ctx);
-	case OPT_HELP:
-		return cmd_help(&cmd_disengage);
-	case OPT_OPERAND:
-		return usage_err(ctx, "disengage", "unexpected '%.80s'", w.val);
-	default:
-		return DMP_USAGE;
-	}
+	return opts_none(ctx, &cmd_disengage, argc, argv, disengage);
 }
 
 const struct dmp_cmd cmd_disengage = {

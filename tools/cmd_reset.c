@@ -3,34 +3,19 @@
 #include "opts.h"
 #include "vm.h"
 
+static int reset_vm(struct dmp_ctx *ctx, const struct vm *vm)
+{
+	return vm_write(ctx, vm, "ctl", "reset\n");
+}
+
 static int reset(struct dmp_ctx *ctx)
 {
-	struct vm_list vms;
-	struct vm *vm;
-	int ret;
-
-	if (vm_list_read(ctx, &vms))
-		return DMP_FAIL;
-	vm = vm_pick(ctx, &vms);
-	ret = vm ? vm_write(ctx, vm, "ctl", "reset\n") : -1;
-	vm_list_free(&vms);
-	return ret ? DMP_FAIL : DMP_OK;
+	return vm_do(ctx, reset_vm);
 }
 
 static int run(struct dmp_ctx *ctx, int argc, char **argv)
 {
-	struct opt_walk w = { .i = 1 };
-
-	switch (opts_next(ctx, NULL, &w, argc, argv)) {
-	case OPT_END:
-		return reset(ctx);
-	case OPT_HELP:
-		return cmd_help(&cmd_reset);
-	case OPT_OPERAND:
-		return usage_err(ctx, "reset", "unexpected '%.80s'", w.val);
-	default:
-		return DMP_USAGE;
-	}
+	return opts_none(ctx, &cmd_reset, argc, argv, reset);
 }
 
 const struct dmp_cmd cmd_reset = {

@@ -210,18 +210,7 @@ static int status(struct dmp_ctx *ctx)
 
 static int run(struct dmp_ctx *ctx, int argc, char **argv)
 {
-	struct opt_walk w = { .i = 1 };
-
-	switch (opts_next(ctx, NULL, &w, argc, argv)) {
-	case OPT_END:
-		return status(ctx);
-	case OPT_HELP:
-		return cmd_help(&cmd_status);
-	case OPT_OPERAND:
-		return usage_err(ctx, "status", "unexpected '%.80s'", w.val);
-	default:
-		return DMP_USAGE;
-	}
+	return opts_none(ctx, &cmd_status, argc, argv, status);
 }
 
 const struct dmp_cmd cmd_status = {

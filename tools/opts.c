@@ -211,3 +211,20 @@ int cmd_help(const struct dmp_cmd *cmd)
 	opts_print(stdout, dmp_global_opts);
 	return DMP_OK;
 }
+
+int opts_none(struct dmp_ctx *ctx, const struct dmp_cmd *cmd, int argc,
+	      char **argv, int (*body)(struct dmp_ctx *ctx))
+{
+	struct opt_walk w = { .i = 1 };
+
+	switch (opts_next(ctx, NULL, &w, argc, argv)) {
+	case OPT_END:
+		return body(ctx);
+	case OPT_HELP:
+		return cmd_help(cmd);
+	case OPT_OPERAND:
+		return usage_err(ctx, cmd->name, "unexpected '%.80s'", w.val);
+	default:
+		return DMP_USAGE;
+	}
+}

@@ -35,6 +35,13 @@ void opts_print(FILE *f, const struct dmp_opt *opts);
 int usage_err(struct dmp_ctx *ctx, const char *verb, const char *fmt, ...)
 	__printf(3, 4);
 
+/*
+ * The whole command line of a verb that has no options of its own and no
+ * operands; then @body, whose result is returned.
+ */
+int opts_none(struct dmp_ctx *ctx, const struct dmp_cmd *cmd, int argc,
+	      char **argv, int (*body)(struct dmp_ctx *ctx));
+
 /* `dmp VERB --help` on stdout; returns DMP_OK. */
 int cmd_help(const struct dmp_cmd *cmd);
 

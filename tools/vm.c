@@ -342,3 +342,18 @@ int vm_default_mode(struct dmp_ctx *ctx, char *buf, size_t size)
 	free(text);
 	return 0;
 }
+
+int vm_do(struct dmp_ctx *ctx,
+	  int (*what)(struct dmp_ctx *ctx, const struct vm *vm))
+{
+	struct vm_list vms;
+	struct vm *vm;
+	int ret;
+
+	if (vm_list_read(ctx, &vms))
+		return DMP_FAIL;
+	vm = vm_pick(ctx, &vms);
+	ret = vm ? what(ctx, vm) : -1;
+	vm_list_free(&vms);
+	return ret ? DMP_FAIL : DMP_OK;
+}

@@ -30,6 +30,13 @@ void vm_list_free(struct vm_list *list);
 struct vm *vm_pick(struct dmp_ctx *ctx, struct vm_list *list);
 
 /*
+ * Do @what, which returns 0 or -1 with ctx->err set, to the VM that vm_pick()
+ * finds. Returns DMP_OK or DMP_FAIL.
+ */
+int vm_do(struct dmp_ctx *ctx,
+	  int (*what)(struct dmp_ctx *ctx, const struct vm *vm));
+
+/*
  * Read or write @file in the VM's dmp directory. Returns 0 or -1 with
  * ctx->err set; a VM that has ended is told from other errors.
  */
