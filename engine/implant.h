@@ -20,6 +20,7 @@
 /* Offsets in struct dmp_implant. */
 #define DMP_IMPLANT_SAVE	0
 #define DMP_IMPLANT_FLAGS	128
+#define DMP_IMPLANT_OLD		136
 #define DMP_IMPLANT_LAST	192
 #define DMP_IMPLANT_LEAF_MASK	256
 #define DMP_IMPLANT_FRAMES	264
@@ -42,9 +43,12 @@
 
 /*
  * Where a page of the guest's leads when it is written: a held level-1 guest
- * table. An entry that is not in use has a tag of another slot, which no
- * address that belongs here can equal.
+ * table. An entry that is not in use has DMP_CACHE_VOID as its tag and its
+ * guest: no canonical address lies in the page of the tag, and one that is not
+ * canonical and does faults where the table would be read, as it should.
  */
+#define DMP_CACHE_VOID		(1ull << 63)
+
 struct dmp_cache_entry {
 	u64 tag;	/* gva of the page, by which the guest writes it */
 	u64 guest;	/* gva, in the window, of the guest's table */
@@ -56,13 +60,16 @@ struct dmp_cache_entry {
 struct dmp_implant {
 	u64 save[16];		/* registers of the code a stub interrupts */
 	u64 flags;		/* AH as by LAHF, AL as by SETO */
-	u64 spare[7];
-	struct dmp_cache_entry last[2];	/* hit last: [0] by stores, [1] by
-					 * what reads and writes */
-	u64 leaf_mask;		/* bits of a guest leaf that decide whether a
-				 * stub may translate it: P, US, A and what is
-				 * reserved or beyond all frames; it may when
-				 * the rest is P | US | A */
+	u64 old;		/* the guest's entry before a stub wrote it */
+	u64 spare[6];
+	/* Hit last: [0] by stores, [1] by what reads and writes. */
+	struct dmp_cache_entry last[2];
+	/*
+	 * Bits of a guest leaf that decide whether a stub may translate it:
+	 * P, US, A and what is reserved or beyond all frames; it may when the
+	 * rest is P | US | A.
+	 */
+	u64 leaf_mask;
 	u64 frames;		/* gva of the record of gfn 0 */
 	u64 window;		/* gva of host-physical address 0 */
 	u64 root;		/* gva, in the window, of the loaded machine root */
@@ -88,6 +95,9 @@ static inline unsigned int dmp_cache_slot(u64 gva)
 
 _Static_assert(sizeof(struct dmp_cache_entry) == DMP_CACHE_BYTES, "");
 _Static_assert(sizeof(struct dmp_implant) == DMP_IMPLANT_BYTES, "");
+_Static_assert(offsetof(struct dmp_implant, save) == DMP_IMPLANT_SAVE, "");
+_Static_assert(offsetof(struct dmp_implant, flags) == DMP_IMPLANT_FLAGS, "");
+_Static_assert(offsetof(struct dmp_implant, old) == DMP_IMPLANT_OLD, "");
 _Static_assert(offsetof(struct dmp_implant, last) == DMP_IMPLANT_LAST, "");
 _Static_assert(offsetof(struct dmp_implant, leaf_mask) == DMP_IMPLANT_LEAF_MASK, "");
 _Static_assert(offsetof(struct dmp_implant, frames) == DMP_IMPLANT_FRAMES, "");
