@@ -4,6 +4,7 @@
  * how they read; the tool `dmp` is their user.
  */
 #include <linux/debugfs.h>
+#include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
@@ -303,7 +304,10 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	return r ?: count;
 }
 
-/* The file holds the VM: it stays while the file is open. */
+/*
+ * The file holds the VM: it stays while the file is open. And the module, whose
+ * text runs still when release_vm() has put the VM.
+ */
 static int open_with_vm(struct inode *inode, struct file *file,
 			int (*show)(struct seq_file *s, void *v))
 {
@@ -333,6 +337,7 @@ static int name##_open(struct inode *inode, struct file *file)		\
 	return open_with_vm(inode, file, name##_show);			\
 }									\
 static const struct file_operations name##_fops = {			\
+	.owner		= THIS_MODULE,					\
 	.open		= name##_open,					\
 	.read		= seq_read,					\
 	.write		= write_fn,					\

@@ -397,14 +397,16 @@ static void engage_worker(struct work_struct *work)
 		kvm_mmu_zap_all(kvm);
 	else if (is_preparing(vm))
 		prepare(kvm);
-	kvm_put_kvm(kvm);
 }
 
+/*
+ * A vCPU's thread, so there is a VM. The work holds no reference to it: were
+ * the worker's the last, the modules could be unloaded while it still returns
+ * through their text. kvm_dmp_pre_destroy_vm() waits for it instead.
+ */
 static void queue_vm_work(struct kvm_dmp_vm *vm)
 {
-	kvm_get_kvm(vm->kvm);
-	if (!queue_work(system_unbound_wq, &vm->engage_work))
-		kvm_put_kvm(vm->kvm);
+	queue_work(system_unbound_wq, &vm->engage_work);
 }
 
 void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu)
@@ -542,7 +544,17 @@ void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm)
 	INIT_WORK(&vm->engage_work, engage_worker);
 }
 
-/* No vCPU is left and no worker holds the VM. */
+/*
+ * Nobody has a reference any more, so nothing queues work; the vCPUs and the
+ * memory slots are still there. Who makes ready gives up.
+ */
+void kvm_dmp_pre_destroy_vm(struct kvm *kvm)
+{
+	kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
+	cancel_work_sync(&kvm->arch.dmp->engage_work);
+}
+
+/* After that; or the VM was never made whole. */
 void kvm_dmp_engine_destroy_vm(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
