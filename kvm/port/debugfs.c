@@ -293,9 +293,7 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	} else if (sysfs_streq(word, "engage")) {
 		r = kvm_dmp_engage(file_kvm(file));
 	} else if (sysfs_streq(word, "disengage")) {
-		kvm_dmp_disengage(file_kvm(file), DMP_REASON_REQUEST);
-		/* Or a busy guest would be engaged again within a second. */
-		kvm_dmp_hold(file_kvm(file));
+		kvm_dmp_stand_down(file_kvm(file));
 	} else if (sysfs_streq(word, "audit")) {
 		r = kvm_dmp_audit(file_kvm(file));
 	} else {

@@ -131,11 +131,13 @@ int kvm_dmp_engage(struct kvm *kvm);
 void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why);
 
 /*
- * Somebody wants KVM's own paging for a while: not to be engaged by the rate
- * of faults for KVM_DMP_HOLD_NS. kvm_dmp_engage() is not held back.
+ * Disengage at somebody's wish, and for KVM_DMP_HOLD_NS do not be engaged by
+ * the rate of faults, or a busy guest would be so within a second.
+ * kvm_dmp_engage() is not held back. Context as for kvm_dmp_disengage(), but
+ * not under slots_lock.
  */
 #define KVM_DMP_HOLD_NS	(60ull * NSEC_PER_SEC)
-void kvm_dmp_hold(struct kvm *kvm);
+void kvm_dmp_stand_down(struct kvm *kvm);
 
 /* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
 int kvm_dmp_audit(struct kvm *kvm);
