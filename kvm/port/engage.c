@@ -47,11 +47,14 @@ static void set_state_changed(struct kvm_dmp_vm *vm)
  * ---- What the engine asks of its host ----
  */
 
-bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e)
+bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where)
 {
 	unsigned int nth = READ_ONCE(fail_alloc);
 
-	return ++e->allocations == nth && nth;
+	if (likely(++e->allocations != nth) || !nth)
+		return false;
+	pr_info("kvm-dmp: allocation %u fails: %pS\n", nth, (void *)where);
+	return true;
 }
 
 static u64 host_alloc_page(void *host)
@@ -59,7 +62,7 @@ static u64 host_alloc_page(void *host)
 	struct kvm_dmp_engine *e = host;
 	struct page *page;
 
-	if (kvm_dmp_inject_failure(e))
+	if (kvm_dmp_inject_failure(e, _RET_IP_))
 		return 0;
 	/* Rather disengage than have somebody killed for it. */
 	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
@@ -297,7 +300,7 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
-	if (!e || kvm_dmp_inject_failure(e)) {
+	if (!e || kvm_dmp_inject_failure(e, _THIS_IP_)) {
 		kvfree(e);
 		return DMP_REASON_NO_MEMORY;
 	}
