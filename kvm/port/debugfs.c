@@ -289,7 +289,7 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	if (r)
 		return r;
 	if (sysfs_streq(word, "reset")) {
-		kvm_dmp_reset(file_kvm(file));
+		r = kvm_dmp_reset(file_kvm(file));
 	} else if (sysfs_streq(word, "engage")) {
 		r = kvm_dmp_engage(file_kvm(file));
 	} else if (sysfs_streq(word, "disengage")) {

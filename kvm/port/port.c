@@ -219,17 +219,22 @@ out:
 	return r;
 }
 
-void kvm_dmp_reset(struct kvm *kvm)
+int kvm_dmp_reset(struct kvm *kvm)
 {
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+	int r = 0;
 
-	mutex_lock(&kvm->arch.dmp->lock);
+	mutex_lock(&vm->lock);
+	if (vm->mode == KVM_DMP_OFF)
+		r = -ENODATA;
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->arch.dmp &&
 		    vcpu->arch.dmp->charge == KVM_DMP_CHARGE_ON)
 			set_vcpu_charge(vcpu, KVM_DMP_CHARGE_RESET);
-	mutex_unlock(&kvm->arch.dmp->lock);
+	mutex_unlock(&vm->lock);
+	return r;
 }
 
 const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu)

@@ -103,8 +103,11 @@ struct kvm_dmp_vcpu {
  */
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode);
 
-/* Forget all exits charged so far, at each vCPU's next exit. */
-void kvm_dmp_reset(struct kvm *kvm);
+/*
+ * Forget all exits charged so far, at each vCPU's next exit. -ENODATA in mode
+ * OFF: what was charged before is kept, and no exit would come by to drop it.
+ */
+int kvm_dmp_reset(struct kvm *kvm);
 
 /* What the vCPU has counted and not charged yet is charged; its own thread. */
 void kvm_dmp_drain(struct kvm_vcpu *vcpu);
