@@ -118,7 +118,7 @@ enum dmp_reason kvm_dmp_pin_memory(struct kvm_dmp_engine *e)
 	int r;
 
 	pages = kmalloc_array(PIN_BATCH, sizeof(*pages), GFP_KERNEL);
-	if (!pages || kvm_dmp_inject_failure(e)) {
+	if (!pages || kvm_dmp_inject_failure(e, _THIS_IP_)) {
 		kfree(pages);
 		return DMP_REASON_NO_MEMORY;
 	}
@@ -152,7 +152,7 @@ static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
 	slot->frames = kvcalloc(memslot->npages, sizeof(*slot->frames),
 				GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
 				__GFP_NOWARN);
-	if (!slot->frames || kvm_dmp_inject_failure(e)) {
+	if (!slot->frames || kvm_dmp_inject_failure(e, _THIS_IP_)) {
 		kvfree(slot->frames);
 		return DMP_REASON_NO_MEMORY;
 	}
