@@ -81,7 +81,7 @@ static bool check_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 
 	if (is_mapping(mmu, machine)) {
 		frame = dmp_frame_find(mmu, source_gfn(table, index, guest));
-		if (!frame || frame->hfn != dmp_pte_gfn(machine))
+		if (!frame || dmp_frame_hfn(frame) != dmp_pte_gfn(machine))
 			return found(mmu, "leaf maps another frame", table,
 				     index, guest);
 		if (machine & DMP_PTE_RW && frame->held)

@@ -31,7 +31,7 @@ static enum walk_end walk_guest(const struct dmp_mmu *mmu, u64 root_gfn,
 			return WALK_NO_TABLE;
 		frame = dmp_frame_find(mmu, gfn);
 		walk->table_gfn[level] = gfn;
-		walk->entry[level] = (u64 *)dmp_hfn_va(mmu, frame->hfn) +
+		walk->entry[level] = (u64 *)dmp_hfn_va(mmu, dmp_frame_hfn(frame)) +
 				     dmp_index(gva, level);
 		value = DMP_READ_ONCE(*walk->entry[level]);
 		walk->value[level] = value;
@@ -267,7 +267,7 @@ bool dmp_mmu_write_begin(struct dmp_mmu *mmu, u64 gpa, unsigned int bytes,
 	}
 	write->first = offset / 8;
 	write->count = (offset + bytes - 1) / 8 - write->first + 1;
-	guest = dmp_hfn_va(mmu, frame->hfn);
+	guest = dmp_hfn_va(mmu, dmp_frame_hfn(frame));
 	for (i = 0; i < write->count; i++)
 		write->old[i] = DMP_READ_ONCE(guest[write->first + i]);
 	return true;

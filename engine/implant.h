@@ -17,6 +17,11 @@
 #define DMP_CACHE_BYTES		32	/* sizeof(struct dmp_cache_entry) */
 #define DMP_FRAME_BYTES		24	/* sizeof(struct dmp_frame) */
 
+/* Of struct dmp_frame, what stubs touch; see machine.h. */
+#define DMP_FRAME_LEAF		0	/* u64: hfn << 12 | P | A | D, and RW */
+					/*   unless writes must trap; 0: no RAM */
+#define DMP_FRAME_WRITABLE	12	/* u32 */
+
 /* Offsets in struct dmp_implant. */
 #define DMP_IMPLANT_SAVE	0
 #define DMP_IMPLANT_FLAGS	128
@@ -32,11 +37,20 @@
 #define DMP_IMPLANT_TRAP	304
 #define DMP_IMPLANT_LAZY_A	312
 #define DMP_IMPLANT_MISSES	320
+#define DMP_IMPLANT_GUEST_ROOT	328
+#define DMP_IMPLANT_FRAME_MASK	336
+#define DMP_IMPLANT_LAZY	344
 #define DMP_IMPLANT_CACHE	4096
 #define DMP_IMPLANT_BYTES	(4096 + DMP_CACHE_SLOTS * DMP_CACHE_BYTES)
 
 /* struct dmp_implant.state */
 #define DMP_IMPLANT_LAZY_D	1	/* a user leaf is read-only for its D */
+
+/*
+ * The filter's code lies this far below the implant's page, always: it reaches
+ * its data by distances fixed when it was assembled.
+ */
+#define DMP_FILTER_DISTANCE	4096
 
 #ifndef __ASSEMBLER__
 #include "pte.h"
@@ -58,7 +72,9 @@ struct dmp_cache_entry {
 
 /* One for each vCPU, at one gva. Written by stubs, filter and VMM. */
 struct dmp_implant {
-	u64 save[16];		/* registers of the code a stub interrupts */
+	u64 save[16];		/* registers of the code a stub interrupts, by
+				 * their number in instructions (the filter)
+				 */
 	u64 flags;		/* AH as by LAHF, AL as by SETO */
 	u64 old;		/* the guest's entry before a stub wrote it */
 	u64 spare[6];
@@ -79,14 +95,14 @@ struct dmp_implant {
 	u64 trap;		/* paging.trap_bit */
 	u64 lazy_a;		/* counts: resolved by the filter */
 	u64 misses;		/* left to the plain instruction */
-	u64 rest[(4096 - 328) / 8];
+	u64 guest_root;		/* gva, in the window, of the loaded guest root */
+	u64 frame_mask;		/* address bits of a guest entry that may be set:
+				 * each gfn made of them has a record
+				 */
+	u64 lazy;		/* the machine entry DMP_TRAP_LAZY */
+	u64 rest[(4096 - 352) / 8];
 	struct dmp_cache_entry cache[DMP_CACHE_SLOTS];
 };
-
-/* Of struct dmp_frame, what stubs touch; see machine.h. */
-#define DMP_FRAME_LEAF		0	/* u64: hfn << 12 | P | A | D, and RW */
-					/*   unless writes must trap; 0: no RAM */
-#define DMP_FRAME_WRITABLE	12	/* u32 */
 
 static inline unsigned int dmp_cache_slot(u64 gva)
 {
@@ -109,6 +125,9 @@ _Static_assert(offsetof(struct dmp_implant, deliver) == DMP_IMPLANT_DELIVER, "")
 _Static_assert(offsetof(struct dmp_implant, trap) == DMP_IMPLANT_TRAP, "");
 _Static_assert(offsetof(struct dmp_implant, lazy_a) == DMP_IMPLANT_LAZY_A, "");
 _Static_assert(offsetof(struct dmp_implant, misses) == DMP_IMPLANT_MISSES, "");
+_Static_assert(offsetof(struct dmp_implant, guest_root) == DMP_IMPLANT_GUEST_ROOT, "");
+_Static_assert(offsetof(struct dmp_implant, frame_mask) == DMP_IMPLANT_FRAME_MASK, "");
+_Static_assert(offsetof(struct dmp_implant, lazy) == DMP_IMPLANT_LAZY, "");
 _Static_assert(offsetof(struct dmp_implant, cache) == DMP_IMPLANT_CACHE, "");
 #endif /* __ASSEMBLER__ */
 

@@ -50,11 +50,15 @@ struct dmp_host_ops {
 };
 
 /*
- * One frame of guest-physical memory. hfn is constant while engaged (the host
- * has it pinned); the rest is kept by table.c.
+ * One frame of guest-physical memory. The host frame is constant while engaged
+ * (it is pinned); the rest is kept by table.c. Stubs read leaf and count
+ * writable: see implant.h.
  */
 struct dmp_frame {
-	u64 hfn;		/* 0: no RAM behind this gfn */
+	u64 leaf;		/* what a machine leaf of it may be at most:
+				 * its address, P, A, D, and RW where writes
+				 * need not trap; 0: no RAM behind this gfn
+				 */
 	u32 tables;		/* id of the first machine table of this gfn */
 	u32 writable;		/* machine leaves that map it writable */
 	u32 dmap_table;		/* where its first writable supervisor leaf is: */
@@ -67,6 +71,22 @@ struct dmp_frame {
 #define DMP_HELD_MAX	4095	/* struct dmp_frame.held */
 
 #define DMP_SLOT_RO	1u	/* guest writes are not for RAM */
+
+#define DMP_FRAME_RO_BITS	(DMP_PTE_P | DMP_PTE_A | DMP_PTE_D)
+
+static inline u64 dmp_frame_hfn(const struct dmp_frame *frame)
+{
+	return dmp_pte_gfn(frame->leaf);
+}
+
+/* The record of a frame that nothing is known of but its host frame. */
+static inline struct dmp_frame dmp_frame_make(u64 hfn, u32 slot_flags)
+{
+	return (struct dmp_frame){
+		.leaf = hfn << DMP_PAGE_SHIFT | DMP_FRAME_RO_BITS |
+			(slot_flags & DMP_SLOT_RO ? 0 : DMP_PTE_RW),
+	};
+}
 
 /* A run of guest frames; base_gfn in rising order, not overlapping. */
 struct dmp_slot {
@@ -166,8 +186,8 @@ struct dmp_mmu {
 
 /*
  * A struct dmp_mmu begins as zeroed memory of the host's (some 150 KiB), with
- * ops, host, va_base, paging and the slots filled in, and of the frames their
- * hfn.
+ * ops, host, va_base, paging and the slots filled in; each frame is zero or made
+ * by dmp_frame_make().
  */
 
 /* Give back every page. The TLB is flushed first. */

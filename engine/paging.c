@@ -34,20 +34,15 @@ bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 	return entry & rsvd;
 }
 
-u64 dmp_translate_leaf(const struct dmp_paging *paging, u64 entry,
-		       enum dmp_backing backing, u64 hfn)
+u64 dmp_translate_leaf(const struct dmp_paging *paging, u64 entry, u64 most)
 {
-	u64 machine;
-
-	if (backing == DMP_BACKING_NONE)
+	if (!most)
 		return dmp_make_trap(paging, DMP_TRAP_NO_RAM);
 	if (!(entry & DMP_PTE_A))
 		return dmp_make_trap(paging, DMP_TRAP_LAZY);
-	machine = hfn << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_A | DMP_PTE_D |
-		  (entry & (DMP_PTE_US | DMP_PTE_G | DMP_PTE_NX));
-	if (backing == DMP_BACKING_RW && entry & DMP_PTE_RW && entry & DMP_PTE_D)
-		machine |= DMP_PTE_RW;
-	return machine;
+	if (!(entry & DMP_PTE_RW) || !(entry & DMP_PTE_D))
+		most &= ~DMP_PTE_RW;
+	return most | (entry & (DMP_PTE_US | DMP_PTE_G | DMP_PTE_NX));
 }
 
 u64 dmp_translate_link(u64 entry, u64 hfn)

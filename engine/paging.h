@@ -35,13 +35,6 @@ struct dmp_paging {
 #define DMP_ACCESS_FETCH	DMP_PF_I
 #define DMP_ACCESS_AC		(1u << 8)	/* EFLAGS.AC lifts SMAP */
 
-/* What a host frame that a leaf points to allows. */
-enum dmp_backing {
-	DMP_BACKING_NONE,	/* no RAM there */
-	DMP_BACKING_RO,		/* ROM, or a frame whose writes must trap */
-	DMP_BACKING_RW,
-};
-
 /* Whether a present guest entry at @level has a reserved bit set. */
 bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 		      unsigned int level);
@@ -49,7 +42,7 @@ bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 static inline u64 dmp_make_trap(const struct dmp_paging *paging,
 				enum dmp_trap why)
 {
-	return DMP_PTE_P | DMP_PTE_US | DMP_PTE_RW | paging->trap_bit |
+	return DMP_PTE_P | DMP_PTE_US | paging->trap_bit |
 	       (u64)why << DMP_TRAP_SHIFT;
 }
 
@@ -65,14 +58,13 @@ static inline enum dmp_trap dmp_trap_why(u64 machine)
 
 /*
  * The machine entry of one 4 KiB page, part of the present guest leaf @entry
- * (of any level): @hfn is the host frame behind that page, @backing what it
- * allows. Keeps RW, US, NX, G; drops PAT, PCD, PWT and software bits as KVM's
+ * (of any level): @most is the leaf of the frame behind that page, which is
+ * what it allows. Keeps RW, US, NX, G; drops PAT, PCD, PWT and software bits as KVM's
  * shadow paging does; presets A and D, so that the hardware never writes the
  * entry. A leaf whose A is clear traps; one whose D is clear is read-only,
  * unless it is a supervisor leaf (see dmp_pte_wants_ad()).
  */
-u64 dmp_translate_leaf(const struct dmp_paging *paging, u64 entry,
-		       enum dmp_backing backing, u64 hfn);
+u64 dmp_translate_leaf(const struct dmp_paging *paging, u64 entry, u64 most);
 
 /* The machine entry that links the machine table @hfn for @entry. */
 u64 dmp_translate_link(u64 entry, u64 hfn);

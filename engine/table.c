@@ -28,7 +28,7 @@ struct dmp_frame *dmp_frame_find(const struct dmp_mmu *mmu, u64 gfn)
 	if (!slot)
 		return NULL;
 	frame = &slot->frames[gfn - slot->base_gfn];
-	return frame->hfn ? frame : NULL;
+	return frame->leaf ? frame : NULL;
 }
 
 bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn)
@@ -36,7 +36,7 @@ bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn)
 	const struct dmp_slot *slot = dmp_slot_find(mmu, gfn);
 
 	return slot && !(slot->flags & DMP_SLOT_RO) &&
-	       slot->frames[gfn - slot->base_gfn].hfn;
+	       slot->frames[gfn - slot->base_gfn].leaf;
 }
 
 /*
@@ -191,9 +191,7 @@ static u64 leaf_gfn(const struct dmp_table *table, unsigned int index, u64 guest
 u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 		   unsigned int index, u64 guest, struct dmp_frame **frame)
 {
-	const struct dmp_slot *slot;
-	enum dmp_backing backing;
-	u64 gfn, machine;
+	u64 machine;
 
 	*frame = NULL;
 	if (!(guest & DMP_PTE_P))
@@ -201,14 +199,9 @@ u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 	if (dmp_pte_has_rsvd(&mmu->paging, guest,
 			     table->guest ? table->level : 2))
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_RSVD);
-	gfn = leaf_gfn(table, index, guest);
-	slot = dmp_slot_find(mmu, gfn);
-	if (!slot || !slot->frames[gfn - slot->base_gfn].hfn)
-		return dmp_make_trap(&mmu->paging, DMP_TRAP_NO_RAM);
-	*frame = &slot->frames[gfn - slot->base_gfn];
-	backing = slot->flags & DMP_SLOT_RO || (*frame)->held ?
-		  DMP_BACKING_RO : DMP_BACKING_RW;
-	machine = dmp_translate_leaf(&mmu->paging, guest, backing, (*frame)->hfn);
+	*frame = dmp_frame_find(mmu, leaf_gfn(table, index, guest));
+	machine = dmp_translate_leaf(&mmu->paging, guest,
+				     *frame ? (*frame)->leaf : 0);
 	if (dmp_is_trap(&mmu->paging, machine))
 		*frame = NULL;
 	return machine;
@@ -237,7 +230,7 @@ static void leaf_set(struct dmp_mmu *mmu, struct dmp_table *table,
 	u64 was = table->entries[index];
 
 	if (was & DMP_PTE_P && !dmp_is_trap(&mmu->paging, was) &&
-	    (!old_frame || old_frame->hfn != dmp_pte_gfn(was))) {
+	    (!old_frame || dmp_frame_hfn(old_frame) != dmp_pte_gfn(was))) {
 		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 		return;
 	}
@@ -261,11 +254,12 @@ static void leaf_refresh(struct dmp_mmu *mmu, struct dmp_table *table,
 }
 
 static bool leaf_maps(const struct dmp_mmu *mmu, const struct dmp_table *table,
-		      unsigned int index, u64 hfn)
+		      unsigned int index, const struct dmp_frame *frame)
 {
 	u64 machine = table->entries[index];
 
-	return machine & DMP_PTE_P && dmp_pte_gfn(machine) == hfn &&
+	return machine & DMP_PTE_P &&
+	       dmp_pte_gfn(machine) == dmp_frame_hfn(frame) &&
 	       !dmp_is_trap(&mmu->paging, machine);
 }
 
@@ -287,7 +281,7 @@ static struct dmp_table *pair_of(const struct dmp_mmu *mmu,
 	id = dmp_table_of(mmu, frame->dmap_table)->pair;
 	pair = id ? dmp_table_of(mmu, id) : NULL;
 	if (!pair || pair->id != id || pair->level != 1 ||
-	    !leaf_maps(mmu, pair, frame->dmap_index, frame->hfn))
+	    !leaf_maps(mmu, pair, frame->dmap_index, frame))
 		return NULL;
 	return pair;
 }
@@ -312,7 +306,7 @@ static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 		if (table->level != 1)
 			continue;
 		for (index = 0; index < DMP_ENTRIES; index++) {
-			if (!leaf_maps(mmu, table, index, frame->hfn))
+			if (!leaf_maps(mmu, table, index, frame))
 				continue;
 			leaf_refresh(mmu, table, index);
 			note_pair(mmu, frame, table, index);
@@ -385,7 +379,7 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	const struct dmp_slot *slot = dmp_slot_find(mmu, table->gfn);
 	struct dmp_frame *frame;
-	u64 flags, machine;
+	u64 machine, most, least;
 	unsigned int i;
 
 	if (!slot || table->gfn + DMP_ENTRIES > slot->base_gfn + slot->npages) {
@@ -393,18 +387,16 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 			dmp_table_follow(mmu, table, i, 0, table->attr);
 		return;
 	}
-	flags = dmp_translate_leaf(&mmu->paging, table->attr,
-				   slot->flags & DMP_SLOT_RO ?
-				   DMP_BACKING_RO : DMP_BACKING_RW, 0);
+	/* Such a leaf has A: the two are all that depends on it. */
+	most = dmp_translate_leaf(&mmu->paging, table->attr, ~0ull);
+	least = dmp_translate_leaf(&mmu->paging, table->attr, DMP_PTE_P);
 	frame = &slot->frames[table->gfn - slot->base_gfn];
 	for (i = 0; i < DMP_ENTRIES; i++, frame++) {
-		if (!frame->hfn) {
+		if (!frame->leaf) {
 			dmp_table_follow(mmu, table, i, 0, table->attr);
 			continue;
 		}
-		machine = flags | frame->hfn << DMP_PAGE_SHIFT;
-		if (frame->held)
-			machine &= ~DMP_PTE_RW;
+		machine = (frame->leaf & most) | least;
 		note_mapping(mmu, table, i, table->attr, frame);
 		frame->writable += !!(machine & DMP_PTE_RW);
 		entry_set(table, i, machine);
@@ -595,6 +587,7 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 {
 	struct dmp_table *pair;
 
+	frame->leaf &= ~DMP_PTE_RW;
 	if (frame->writable && frame->dmap_table)
 		leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
 			     frame->dmap_index);
@@ -617,6 +610,7 @@ static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 {
 	struct dmp_table *pair = frame->paired ? pair_of(mmu, frame) : NULL;
 
+	frame->leaf |= DMP_PTE_RW;
 	if (frame->aliased || (frame->paired && !pair)) {
 		refresh_aliases(mmu, frame);
 	} else {
@@ -630,26 +624,30 @@ static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	frame->paired = 0;
 }
 
+void dmp_frame_hold(struct dmp_mmu *mmu, struct dmp_frame *frame)
+{
+	if (frame->held == DMP_HELD_MAX)
+		dmp_break(mmu, DMP_BROKEN_COUNT);
+	else if (frame->held++ == 0)
+		protect_frame(mmu, frame);
+}
+
+void dmp_frame_release(struct dmp_mmu *mmu, struct dmp_frame *frame)
+{
+	if (--frame->held == 0)
+		unprotect_frame(mmu, frame);
+}
+
 void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table)
 {
-	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
-
-	if (frame->held == DMP_HELD_MAX) {
-		dmp_break(mmu, DMP_BROKEN_COUNT);
-		return;
-	}
 	table->flags |= DMP_TABLE_HELD;
-	if (frame->held++ == 0)
-		protect_frame(mmu, frame);
+	dmp_frame_hold(mmu, dmp_frame_find(mmu, table->gfn));
 }
 
 void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table)
 {
-	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
-
 	table->flags &= ~DMP_TABLE_HELD;
-	if (--frame->held == 0)
-		unprotect_frame(mmu, frame);
+	dmp_frame_release(mmu, dmp_frame_find(mmu, table->gfn));
 }
 
 static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
@@ -668,7 +666,7 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	if (!table)
 		return NULL;
 	table->gfn = gfn;
-	table->guest = dmp_hfn_va(mmu, frame->hfn);
+	table->guest = dmp_hfn_va(mmu, dmp_frame_hfn(frame));
 	frame_add_table(mmu, table);
 	mmu->stats.promotions++;
 	if (flags & DMP_TABLE_HELD)

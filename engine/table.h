@@ -79,7 +79,14 @@ void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
 void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int first,
 		      unsigned int count, const u64 *old, unsigned int walked);
 
-/* Make @table's frame read-only everywhere, or no longer. */
+/*
+ * One more, one less reason for @frame, no ROM, to be read-only everywhere. A
+ * TLB flush is owed by the first; a vCPU of the guest's may not write it then.
+ */
+void dmp_frame_hold(struct dmp_mmu *mmu, struct dmp_frame *frame);
+void dmp_frame_release(struct dmp_mmu *mmu, struct dmp_frame *frame);
+
+/* The same for the frame of @table, which notes it. */
 void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table);
 void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table);
 

@@ -208,6 +208,11 @@ check_file_sizes() {
 	[ -z "$found" ] || { echo "$found"; return 1; }
 }
 
+# What is generated and checked in is what the generator makes.
+check_generated() {
+	implant/generate.sh "$OUT/filter_blob.h" && diff -u engine/filter_blob.h "$OUT/filter_blob.h"
+}
+
 check_no_binaries() {
 	local found
 	found=$(files | grep -v '^LICENSE$' | while read -r f; do
@@ -224,7 +229,7 @@ check_licences() {
 }
 
 ALL=(checkpatch_kernel checkpatch_user shellcheck python headers layers engine_freestanding
-	sparse clang_tidy file_sizes no_binaries licences)
+	sparse clang_tidy file_sizes generated no_binaries licences)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 mkdir -p "$OUT"
 passed=0

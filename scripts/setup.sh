@@ -11,7 +11,7 @@ set -euo pipefail
 PACKAGES=(
 	bc build-essential busybox-static ca-certificates clang clang-tidy
 	cpio git kmod libc6-dev libclang-rt-14-dev libcmocka-dev libelf-dev libncurses-dev
-	libunicorn-dev libzydis-dev perl python3-minimal qemu-system-x86 shellcheck sparse
+	libunicorn-dev libzydis-dev perl python3 qemu-system-x86 shellcheck sparse
 	stress-ng
 	valgrind xz-utils zstd
 )

@@ -4,6 +4,7 @@
  * how they read; the tool `dmp` is their user.
  */
 #include <linux/debugfs.h>
+#include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
@@ -288,13 +289,11 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	if (r)
 		return r;
 	if (sysfs_streq(word, "reset")) {
-		kvm_dmp_reset(file_kvm(file));
+		r = kvm_dmp_reset(file_kvm(file));
 	} else if (sysfs_streq(word, "engage")) {
 		r = kvm_dmp_engage(file_kvm(file));
 	} else if (sysfs_streq(word, "disengage")) {
-		kvm_dmp_disengage(file_kvm(file), DMP_REASON_REQUEST);
-		/* Or a busy guest would be engaged again within a second. */
-		kvm_dmp_hold(file_kvm(file));
+		kvm_dmp_stand_down(file_kvm(file));
 	} else if (sysfs_streq(word, "audit")) {
 		r = kvm_dmp_audit(file_kvm(file));
 	} else {
@@ -303,7 +302,10 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	return r ?: count;
 }
 
-/* The file holds the VM: it stays while the file is open. */
+/*
+ * The file holds the VM: it stays while the file is open. And the module, whose
+ * text runs still when release_vm() has put the VM.
+ */
 static int open_with_vm(struct inode *inode, struct file *file,
 			int (*show)(struct seq_file *s, void *v))
 {
@@ -333,6 +335,7 @@ static int name##_open(struct inode *inode, struct file *file)		\
 	return open_with_vm(inode, file, name##_show);			\
 }									\
 static const struct file_operations name##_fops = {			\
+	.owner		= THIS_MODULE,					\
 	.open		= name##_open,					\
 	.read		= seq_read,					\
 	.write		= write_fn,					\

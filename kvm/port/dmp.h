@@ -22,8 +22,10 @@ DECLARE_STATIC_KEY_FALSE(kvm_dmp_marks);
 /*
  * Life of a VM and its vCPUs. init_vm may sleep and fails with -ENOMEM;
  * destroy_vm and destroy_vcpu take one that was never initialized, too.
+ * pre_destroy_vm is for one that may have run, and comes before the rest.
  */
 int kvm_dmp_init_vm(struct kvm *kvm);
+void kvm_dmp_pre_destroy_vm(struct kvm *kvm);
 void kvm_dmp_destroy_vm(struct kvm *kvm);
 void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_dmp_destroy_vcpu(struct kvm_vcpu *vcpu);

@@ -47,11 +47,14 @@ static void set_state_changed(struct kvm_dmp_vm *vm)
  * ---- What the engine asks of its host ----
  */
 
-bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e)
+bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where)
 {
 	unsigned int nth = READ_ONCE(fail_alloc);
 
-	return ++e->allocations == nth && nth;
+	if (likely(++e->allocations != nth) || !nth)
+		return false;
+	pr_info("kvm-dmp: allocation %u fails: %pS\n", nth, (void *)where);
+	return true;
 }
 
 static u64 host_alloc_page(void *host)
@@ -59,7 +62,7 @@ static u64 host_alloc_page(void *host)
 	struct kvm_dmp_engine *e = host;
 	struct page *page;
 
-	if (kvm_dmp_inject_failure(e))
+	if (kvm_dmp_inject_failure(e, _RET_IP_))
 		return 0;
 	/* Rather disengage than have somebody killed for it. */
 	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
@@ -297,7 +300,7 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e = kvzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
-	if (!e || kvm_dmp_inject_failure(e)) {
+	if (!e || kvm_dmp_inject_failure(e, _THIS_IP_)) {
 		kvfree(e);
 		return DMP_REASON_NO_MEMORY;
 	}
@@ -397,14 +400,16 @@ static void engage_worker(struct work_struct *work)
 		kvm_mmu_zap_all(kvm);
 	else if (is_preparing(vm))
 		prepare(kvm);
-	kvm_put_kvm(kvm);
 }
 
+/*
+ * A vCPU's thread, so there is a VM. The work holds no reference to it: were
+ * the worker's the last, the modules could be unloaded while it still returns
+ * through their text. kvm_dmp_pre_destroy_vm() waits for it instead.
+ */
 static void queue_vm_work(struct kvm_dmp_vm *vm)
 {
-	kvm_get_kvm(vm->kvm);
-	if (!queue_work(system_unbound_wq, &vm->engage_work))
-		kvm_put_kvm(vm->kvm);
+	queue_work(system_unbound_wq, &vm->engage_work);
 }
 
 void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu)
@@ -542,7 +547,17 @@ void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm)
 	INIT_WORK(&vm->engage_work, engage_worker);
 }
 
-/* No vCPU is left and no worker holds the VM. */
+/*
+ * Nobody has a reference any more, so nothing queues work; the vCPUs and the
+ * memory slots are still there. Who makes ready gives up.
+ */
+void kvm_dmp_pre_destroy_vm(struct kvm *kvm)
+{
+	kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
+	cancel_work_sync(&kvm->arch.dmp->engage_work);
+}
+
+/* After that; or the VM was never made whole. */
 void kvm_dmp_engine_destroy_vm(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;

@@ -48,8 +48,11 @@ void kvm_dmp_update_stats(struct kvm *kvm);
 /* What an engine takes, guest memory not counted; 0 for NULL. engine_lock. */
 u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e);
 
-/* Whether this allocation is the one to fail (kvm.dmp_fail_alloc). */
-bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e);
+/*
+ * Whether this allocation is the one to fail (kvm.dmp_fail_alloc); then the
+ * kernel log says that it was made at @where.
+ */
+bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where);
 
 /*
  * Memory (memory.c). gather_slots() fills in mmu.slot[], under slots_lock;

@@ -71,7 +71,8 @@ static int pin_slot(struct kvm_dmp_engine *e, struct mm_struct *mm,
 		if (got <= 0)
 			return got ?: -EFAULT;
 		for (i = 0; i < got; i++)
-			slot->frames[done + i].hfn = page_to_pfn(pages[i]);
+			slot->frames[done + i] =
+				dmp_frame_make(page_to_pfn(pages[i]), slot->flags);
 		done += got;
 		cond_resched();
 	}
@@ -83,8 +84,8 @@ static void unpin_slot(struct dmp_slot *slot, struct page **pages)
 	bool dirty = !(slot->flags & DMP_SLOT_RO);
 	unsigned long i, n = 0;
 
-	for (i = 0; i < slot->npages && slot->frames[i].hfn; i++) {
-		pages[n++] = pfn_to_page(slot->frames[i].hfn);
+	for (i = 0; i < slot->npages && slot->frames[i].leaf; i++) {
+		pages[n++] = pfn_to_page(dmp_frame_hfn(&slot->frames[i]));
 		if (n == PIN_BATCH) {
 			unpin_user_pages_dirty_lock(pages, n, dirty);
 			n = 0;
@@ -117,7 +118,7 @@ enum dmp_reason kvm_dmp_pin_memory(struct kvm_dmp_engine *e)
 	int r;
 
 	pages = kmalloc_array(PIN_BATCH, sizeof(*pages), GFP_KERNEL);
-	if (!pages || kvm_dmp_inject_failure(e)) {
+	if (!pages || kvm_dmp_inject_failure(e, _THIS_IP_)) {
 		kfree(pages);
 		return DMP_REASON_NO_MEMORY;
 	}
@@ -151,7 +152,7 @@ static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
 	slot->frames = kvcalloc(memslot->npages, sizeof(*slot->frames),
 				GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
 				__GFP_NOWARN);
-	if (!slot->frames || kvm_dmp_inject_failure(e)) {
+	if (!slot->frames || kvm_dmp_inject_failure(e, _THIS_IP_)) {
 		kvfree(slot->frames);
 		return DMP_REASON_NO_MEMORY;
 	}
@@ -217,7 +218,7 @@ static bool is_unchanged(struct kvm_dmp_engine *e, unsigned int s,
 		if (pin_user_pages_fast(e->hva[s] + (first << PAGE_SHIFT), 1,
 					gup, &page) != 1)
 			return false;
-		same = page_to_pfn(page) == slot->frames[first].hfn;
+		same = page_to_pfn(page) == dmp_frame_hfn(&slot->frames[first]);
 		unpin_user_page(page);
 		if (!same)
 			return false;

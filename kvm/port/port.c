@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "port.h"
@@ -165,19 +166,35 @@ static void set_machine(struct kvm *kvm, bool on)
 	static_branch_dec(&kvm_dmp_machine);
 }
 
-void kvm_dmp_hold(struct kvm *kvm)
+/* Under engine_lock. False: the VM is engaged, or is being made ready. */
+static bool hold(struct dmp_policy *policy)
 {
-	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	struct dmp_policy *policy = &vm->policy;
 	u64 until = ktime_get_ns() + KVM_DMP_HOLD_NS;
 
-	mutex_lock(&vm->engine_lock);
-	if (policy->state == DMP_STATE_WATCHING ||
-	    policy->state == DMP_STATE_BACKED_OFF) {
-		policy->state = DMP_STATE_BACKED_OFF;
-		policy->not_before = max(policy->not_before, until);
-	}
-	mutex_unlock(&vm->engine_lock);
+	if (policy->state == DMP_STATE_OFF)
+		return true;
+	if (policy->state != DMP_STATE_WATCHING &&
+	    policy->state != DMP_STATE_BACKED_OFF)
+		return false;
+	policy->state = DMP_STATE_BACKED_OFF;
+	policy->not_before = max(policy->not_before, until);
+	return true;
+}
+
+void kvm_dmp_stand_down(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	bool held;
+
+	/* The policy may want it again before it is held back: once more. */
+	do {
+		kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
+		flush_work(&vm->engage_work);
+		mutex_lock(&vm->engine_lock);
+		held = hold(&vm->policy);
+		mutex_unlock(&vm->engine_lock);
+		cond_resched();
+	} while (!held && !fatal_signal_pending(current));
 }
 
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
@@ -202,17 +219,22 @@ out:
 	return r;
 }
 
-void kvm_dmp_reset(struct kvm *kvm)
+int kvm_dmp_reset(struct kvm *kvm)
 {
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+	int r = 0;
 
-	mutex_lock(&kvm->arch.dmp->lock);
+	mutex_lock(&vm->lock);
+	if (vm->mode == KVM_DMP_OFF)
+		r = -ENODATA;
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->arch.dmp &&
 		    vcpu->arch.dmp->charge == KVM_DMP_CHARGE_ON)
 			set_vcpu_charge(vcpu, KVM_DMP_CHARGE_RESET);
-	mutex_unlock(&kvm->arch.dmp->lock);
+	mutex_unlock(&vm->lock);
+	return r;
 }
 
 const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu)

@@ -103,8 +103,11 @@ struct kvm_dmp_vcpu {
  */
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode);
 
-/* Forget all exits charged so far, at each vCPU's next exit. */
-void kvm_dmp_reset(struct kvm *kvm);
+/*
+ * Forget all exits charged so far, at each vCPU's next exit. -ENODATA in mode
+ * OFF: what was charged before is kept, and no exit would come by to drop it.
+ */
+int kvm_dmp_reset(struct kvm *kvm);
 
 /* What the vCPU has counted and not charged yet is charged; its own thread. */
 void kvm_dmp_drain(struct kvm_vcpu *vcpu);
@@ -131,11 +134,13 @@ int kvm_dmp_engage(struct kvm *kvm);
 void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why);
 
 /*
- * Somebody wants KVM's own paging for a while: not to be engaged by the rate
- * of faults for KVM_DMP_HOLD_NS. kvm_dmp_engage() is not held back.
+ * Disengage at somebody's wish, and for KVM_DMP_HOLD_NS do not be engaged by
+ * the rate of faults, or a busy guest would be so within a second.
+ * kvm_dmp_engage() is not held back. Context as for kvm_dmp_disengage(), but
+ * not under slots_lock.
  */
 #define KVM_DMP_HOLD_NS	(60ull * NSEC_PER_SEC)
-void kvm_dmp_hold(struct kvm *kvm);
+void kvm_dmp_stand_down(struct kvm *kvm);
 
 /* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
 int kvm_dmp_audit(struct kvm *kvm);

@@ -32,3 +32,22 @@ vm_dir() { echo /sys/kernel/debug/kvm/*-*; }
 
 # field FILE KEY: the value of a line "KEY VALUE"
 field() { awk -v k="$2" '$1 == k { print $2 }' "$1"; }
+
+# On the emulated host: one more VM, of the default mode, which never runs; it
+# ends with this script. While it is there KVM's static branches stay as they
+# are whatever becomes of the others. On a host with several CPUs a test that
+# changes modes, or starts and ends VMs, while a guest runs needs it: see
+# modes/hook-modes. (So vm_dir is to be called before.)
+another_vm() {
+	python3 -c 'import fcntl, os, signal
+kvm = os.open("/dev/kvm", os.O_RDWR)
+fcntl.ioctl(kvm, 0xae01, 0)	# KVM_CREATE_VM
+print("ready", flush=True)
+signal.pause()' >/tmp/another-vm &
+	# shellcheck disable=SC2064 # this one
+	trap "kill $!" EXIT
+	until grep -qs ready /tmp/another-vm; do
+		kill -0 $! || return
+		sleep 0.1
+	done
+}

@@ -197,7 +197,7 @@ void m_load_root(struct machine *m)
 		m_fail(m, "no machine root, and not broken");
 }
 
-/* A struct dmp_mmu begins with nothing known of a frame but its hfn. */
+/* A struct dmp_mmu begins with nothing known of a frame but its host frame. */
 static void forget_frames(struct machine *m)
 {
 	unsigned int s;
@@ -205,9 +205,10 @@ static void forget_frames(struct machine *m)
 
 	for (s = 0; s < m->mmu->slots; s++)
 		for (i = 0; i < m->mmu->slot[s].npages; i++)
-			m->frames[s][i] = (struct dmp_frame){
-				.hfn = m->frames[s][i].hfn,
-			};
+			if (m->frames[s][i].leaf)
+				m->frames[s][i] = dmp_frame_make(
+					dmp_frame_hfn(&m->frames[s][i]),
+					m->mmu->slot[s].flags);
 }
 
 void m_engage(struct machine *m)
@@ -261,7 +262,7 @@ static void add_slot(struct machine *m, u64 base, u64 npages, u32 flags)
 		if (base + i - M_HOLE < M_HOLE_PAGES)
 			continue;
 		hfn = take_page(m, PAGE_GUEST);
-		frames[i].hfn = hfn;
+		frames[i] = dmp_frame_make(hfn, flags);
 		m->hfn_of[base + i] = hfn;
 		m->gfn_of[hfn] = base + i;
 	}

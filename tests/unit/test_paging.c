@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "machine.h"
 #include "oracle.h"
 
 #define TRAP_BIT	(1ull << 51)
@@ -109,14 +110,14 @@ static void test_rsvd(void **state)
 }
 
 /* Which bits a machine leaf has, one by one. */
-static bool leaf_bit(int bit, u64 entry, enum dmp_backing backing, u64 hfn)
+static bool leaf_bit(int bit, u64 entry, u32 slot_flags, u64 hfn)
 {
 	switch (bit) {
 	case 0: case 5: case 6:		/* P, A, D */
 		return true;
 	case 1:				/* RW */
 		return entry & DMP_PTE_RW && entry & DMP_PTE_D &&
-		       backing == DMP_BACKING_RW;
+		       !(slot_flags & DMP_SLOT_RO);
 	case 2: case 8: case 63:	/* US, G, NX: the guest's */
 		return entry >> bit & 1;
 	case 12 ... 51:
@@ -134,29 +135,28 @@ static void check_trap(const struct dmp_paging *paging, u64 machine,
 	assert_true(machine & DMP_PTE_P);
 	/* It holds no address, and nothing but the reserved bit denies. */
 	assert_true((machine & DMP_PTE_ADDR) == TRAP_BIT);
-	assert_true(machine & DMP_PTE_RW && machine & DMP_PTE_US);
-	assert_false(machine & DMP_PTE_NX);
+	assert_true(machine & DMP_PTE_US);
+	/* Counted as no writable mapping. */
+	assert_false(machine & (DMP_PTE_NX | DMP_PTE_RW));
 }
 
 static void check_leaf(const struct dmp_paging *paging, u64 entry,
-		       enum dmp_backing backing, u64 hfn)
+		       u32 slot_flags, u64 hfn)
 {
-	u64 machine = dmp_translate_leaf(paging, entry, backing, hfn);
+	struct dmp_frame frame = dmp_frame_make(hfn, slot_flags);
+	u64 machine = dmp_translate_leaf(paging, entry, frame.leaf);
 	int bit;
 
-	if (backing == DMP_BACKING_NONE) {
-		check_trap(paging, machine, DMP_TRAP_NO_RAM);
-		return;
-	}
+	assert_true(dmp_frame_hfn(&frame) == hfn);
 	if (!(entry & DMP_PTE_A)) {
 		check_trap(paging, machine, DMP_TRAP_LAZY);
 		return;
 	}
 	assert_false(dmp_is_trap(paging, machine));
 	for (bit = 0; bit < 64; bit++)
-		if ((machine >> bit & 1) != leaf_bit(bit, entry, backing, hfn))
-			fail_msg("entry %#llx backing %d: machine %#llx bit %d",
-				 entry, backing, machine, bit);
+		if ((machine >> bit & 1) != leaf_bit(bit, entry, slot_flags, hfn))
+			fail_msg("entry %#llx slot %u: machine %#llx bit %d",
+				 entry, slot_flags, machine, bit);
 }
 
 static void test_translate(void **state)
@@ -167,7 +167,6 @@ static void test_translate(void **state)
 	struct dmp_paging paging;
 	unsigned int combination, mode;
 	size_t h, n;
-	int backing;
 	u64 entry, link;
 
 	(void)state;
@@ -177,9 +176,10 @@ static void test_translate(void **state)
 	for (h = 0; h < DMP_ARRAY_SIZE(hfns); h++) {
 		paging = paging_of(mode, 46);
 		entry = flags_of(combination) | noise[n];
-		for (backing = DMP_BACKING_NONE; backing <= DMP_BACKING_RW;
-		     backing++)
-			check_leaf(&paging, entry, backing, hfns[h]);
+		check_leaf(&paging, entry, 0, hfns[h]);
+		check_leaf(&paging, entry, DMP_SLOT_RO, hfns[h]);
+		check_trap(&paging, dmp_translate_leaf(&paging, entry, 0),
+			   DMP_TRAP_NO_RAM);
 		link = dmp_translate_link(entry, hfns[h]);
 		assert_true(dmp_pte_gfn(link) == hfns[h]);
 		assert_true((link & ~DMP_PTE_ADDR) ==

@@ -205,6 +205,10 @@ answers audit 61
 k "audit: not engaged" 1 audit
 no_out
 err_is "VM 100-9 (web) is not engaged, so there is nothing to audit: dmp engage"
+answers reset 61
+k "reset in mode off" 1 reset
+no_out
+err_is "VM 100-9 (web) is in mode off, so nothing is counted: dmp mode monitor"
 answers audit 61
 k "audit: not engaged, JSON" 1 audit --json
 py "d['result'] == 'not-engaged'"

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The #PF filter's installation and the way out of it; see filter.h.
+ */
+#include "filter.h"
+#include "filter_blob.h"
+#include "paging.h"
+
+_Static_assert(DMP_FILTER_PF_P == DMP_PF_P, "");
+_Static_assert(DMP_FILTER_PF_W == DMP_PF_W, "");
+_Static_assert(DMP_FILTER_PF_U == DMP_PF_U, "");
+_Static_assert(DMP_FILTER_PF_RSVD == DMP_PF_RSVD, "");
+_Static_assert(DMP_FILTER_PF_I == DMP_PF_I, "");
+_Static_assert(DMP_FILTER_PTE_P == DMP_PTE_P, "");
+_Static_assert(DMP_FILTER_PTE_RW == DMP_PTE_RW, "");
+_Static_assert(DMP_FILTER_PTE_US == DMP_PTE_US, "");
+_Static_assert(DMP_FILTER_PTE_A == DMP_PTE_A, "");
+_Static_assert(DMP_FILTER_PTE_D == DMP_PTE_D, "");
+_Static_assert(DMP_FILTER_PTE_PS == DMP_PTE_PS, "");
+_Static_assert(sizeof(dmp_filter_code) <= DMP_FILTER_DISTANCE, "");
+
+#define INT3		0xcc
+#define RFLAGS_ZF	(1u << 6)
+enum { RAX = 0, RSP = 4, RSI = 6, RDI = 7, R9 = 9 };	/* in gpr[] */
+
+static void put_u32(u8 *code, unsigned int offset, u32 value)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		code[offset + i] = value >> (8 * i);
+}
+
+enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
+					   const struct dmp_filter_place *place)
+{
+	u64 last = place->public_end - 1;
+	size_t i;
+
+	if (bytes < sizeof(dmp_filter_code))
+		return DMP_FILTER_NO_ROOM;
+	if (place->filter + DMP_FILTER_DISTANCE != place->implant ||
+	    place->implant % DMP_PAGE_SIZE)
+		return DMP_FILTER_DISPLACED;
+	if (place->public_start > last ||
+	    place->public_start >> 32 != last >> 32 ||
+	    place->filter < place->public_start ||
+	    place->filter + sizeof(dmp_filter_code) - 1 > last)
+		return DMP_FILTER_RANGE;
+
+	for (i = 0; i < bytes; i++)
+		code[i] = i < sizeof(dmp_filter_code) ? dmp_filter_code[i] : INT3;
+	for (i = 0; i < DMP_FILTER_HYPERCALL_BYTES; i++)
+		code[DMP_FILTER_HYPERCALL + i] = place->hypercall[i];
+	put_u32(code, DMP_FILTER_PUBLIC_HIGH, last >> 32);
+	put_u32(code, DMP_FILTER_PUBLIC_LAST, last);
+	put_u32(code, DMP_FILTER_PUBLIC_FIRST, place->public_start);
+	return DMP_FILTER_INSTALLED;
+}
+
+unsigned int dmp_filter_hypercall_offset(void)
+{
+	return DMP_FILTER_HYPERCALL;
+}
+
+/* The last row that begins at or before @offset; NULL when that is not code. */
+static const struct dmp_filter_row *find_row(unsigned int offset)
+{
+	size_t i = DMP_ARRAY_SIZE(dmp_filter_rows);
+
+	if (offset >= DMP_FILTER_CODE_END)
+		return NULL;
+	while (dmp_filter_rows[--i].offset > offset)
+		;
+	return &dmp_filter_rows[i];
+}
+
+static unsigned int kind_of(const struct dmp_filter_row *row, u64 rflags)
+{
+	if (row->kind != DMP_FILTER_COMMIT)
+		return row->kind;
+	return rflags & RFLAGS_ZF ? DMP_FILTER_FOLLOW : DMP_FILTER_BEFORE;
+}
+
+void dmp_filter_leave(unsigned int offset, struct dmp_implant *implant,
+		      struct dmp_filter_regs *regs, struct dmp_filter_left *left)
+{
+	const struct dmp_filter_row *row = find_row(offset);
+	unsigned int kind, i;
+
+	*left = (struct dmp_filter_left){ .kind = DMP_LEFT_NOWHERE };
+	if (!row)
+		return;
+	kind = kind_of(row, regs->rflags);
+	switch (kind) {
+	case DMP_FILTER_BEFORE:
+		left->kind = DMP_LEFT_FAULT;
+		break;
+	case DMP_FILTER_FOLLOW:
+		left->kind = DMP_LEFT_FOLLOW;
+		left->table = (regs->gpr[RSI] - implant->window) >> DMP_PAGE_SHIFT;
+		left->index = regs->gpr[RDI];
+		left->old = regs->gpr[RAX];
+		break;
+	case DMP_FILTER_COUNT:
+		left->kind = DMP_LEFT_COUNT;
+		left->gfn = regs->gpr[R9] / DMP_FRAME_BYTES;
+		break;
+	default:
+		left->kind = DMP_LEFT_RESOLVED;
+		break;
+	}
+
+	for (i = 0; i < DMP_ARRAY_SIZE(regs->gpr); i++)
+		if (row->saved & 1u << i)
+			regs->gpr[i] = implant->save[i];
+	regs->rip -= offset;
+	if (kind == DMP_FILTER_BEFORE)
+		return;
+	if (kind != DMP_FILTER_DONE)
+		implant->lazy_a++;
+	if (!row->popped)
+		regs->gpr[RSP] += 8;
+	regs->rip += DMP_FILTER_IRETQ;
+}

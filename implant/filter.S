@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The #PF filter: runs in the guest's kernel before the guest's own #PF
+ * handler, whose first bytes were replaced by a jump to here. Design, section 4.
+ *
+ * On entry, as the CPU made it (APM vol. 2, 8.9): interrupts off, no swapgs
+ * done, CR2 the fault's address, every register the interrupted code's, and
+ *	0(%rsp)  error code	8(%rsp)  rip	16(%rsp) cs
+ *	24(%rsp) rflags		32(%rsp) rsp	40(%rsp) ss
+ *
+ * It goes on in one of three ways:
+ *   deliver	jump to what the splice displaced of the guest's handler
+ *   hypercall	to the VMM, which moves RIP itself
+ *   resolved	the fault was a lazy A; iretq to the instruction that took it
+ * Registers and stack are those of the entry then, with two exceptions: the
+ * arithmetic flags are clobbered (an exception handler's flags at entry are
+ * the interrupted code's, which are on the stack; DF, AC and the like stay),
+ * and resolved has taken the error code off the stack.
+ *
+ * Interrupts are off, so only an exit can stop it. `row` says, for each
+ * instruction that follows, how the VMM makes an end of it (engine/filter.c).
+ */
+#include "filter.h"
+#include "implant.h"
+
+	.set	implant, filter + DMP_FILTER_DISTANCE
+#define IMPLANT(field)	implant + DMP_IMPLANT_##field(%rip)
+
+/* Registers by number: save[] and rows. */
+	.set	number_rax, 0
+	.set	number_rcx, 1
+	.set	number_rdx, 2
+	.set	number_rsi, 6
+	.set	number_rdi, 7
+	.set	number_r8, 8
+	.set	number_r9, 9
+	.set	number_r10, 10
+
+/* From here on: kind, registers that save[] holds, error code popped or not. */
+	.macro row kind, saved=0, popped=0
+1001:	.pushsection .rows, "a"
+	.short	1001b - filter, \saved
+	.byte	\kind, \popped
+	.popsection
+	.endm
+
+	.set	saved, 0
+	.macro save reg
+	mov	%\reg, implant + DMP_IMPLANT_SAVE + 8 * number_\reg(%rip)
+	.set	saved, saved | 1 << number_\reg
+	row	DMP_FILTER_BEFORE, saved
+	.endm
+
+	.macro restore reg
+	mov	implant + DMP_IMPLANT_SAVE + 8 * number_\reg(%rip), %\reg
+	.endm
+
+	.macro restore_all
+	.irp	reg, rax, rcx, rdx, rsi, rdi, r8, r9, r10
+	restore	\reg
+	.endr
+	.endm
+
+	.text
+	.globl	filter, hypercall, resolved, code_end
+	.globl	public_high, public_last, public_first
+filter:
+	row	DMP_FILTER_BEFORE
+	testb	$(DMP_FILTER_PF_P | DMP_FILTER_PF_RSVD), (%rsp)
+	jnz	present
+	testb	$DMP_FILTER_PF_U, (%rsp)
+	jz	kernel
+deliver:
+	jmp	*IMPLANT(DELIVER)
+
+/* Not present, from kernel mode: the guest's own unless a stub took it. */
+kernel:
+	cmpl	$0x7fffffff, 12(%rsp)	/* rip, against the public region, */
+public_high:				/* which crosses no 4 GiB boundary */
+	jne	deliver
+	cmpl	$0x7fffffff, 8(%rsp)
+public_last:
+	ja	deliver
+	cmpl	$0x7fffffff, 8(%rsp)
+public_first:
+	jb	deliver
+hypercall:
+	.byte	0x0f, 0x01, 0xd9	/* vmmcall, or what the loader puts */
+	ud2
+
+present:
+	testb	$DMP_FILTER_PF_RSVD, (%rsp)
+	jnz	trap
+	testb	$DMP_FILTER_PF_U, (%rsp)
+	jz	hypercall
+	testb	$DMP_FILTER_PF_W, (%rsp)
+	jz	deliver
+	testb	$DMP_IMPLANT_LAZY_D, IMPLANT(STATE)
+	jz	deliver
+	jmp	hypercall
+
+/* What the hardware calls reserved bits is a trap: a lazy A, or not for us. */
+trap:
+	testb	$DMP_FILTER_PF_U, (%rsp)
+	jz	hypercall
+	.irp	reg, rax, rcx, rdx, rsi, rdi, r8, r9, r10
+	save	\reg
+	.endr
+
+/*
+ * Walk both tables. rdi: address; rsi, rdx: machine and guest table; r10: frame
+ * records; r8: what the guest's entries deny, by bit: a P, RW, US or A that one
+ * lacks, an NX, PS or reserved bit that one has. r8 is looked at in the end
+ * only: until then a guest entry, whatever it is, leads to some frame of RAM.
+ *
+ * Links have A set (dmp_translate_link()); traps and empty entries do not.
+ */
+	.macro level shift
+	mov	%rdi, %rcx
+	shr	$\shift, %rcx
+	and	$511, %ecx
+	mov	(%rsi,%rcx,8), %rsi
+	mov	(%rdx,%rcx,8), %rdx
+	test	$DMP_FILTER_PTE_A, %sil
+	jz	fail
+	and	address(%rip), %rsi
+	add	IMPLANT(WINDOW), %rsi
+	xor	$(DMP_FILTER_PTE_P | DMP_FILTER_PTE_RW | DMP_FILTER_PTE_US | DMP_FILTER_PTE_A), %rdx
+	or	%rdx, %r8
+	and	IMPLANT(FRAME_MASK), %rdx
+	shr	$9, %rdx		/* gfn * 8 */
+	lea	(%rdx,%rdx,2), %rdx	/* gfn * DMP_FRAME_BYTES */
+	mov	(%r10,%rdx), %rdx
+	and	address(%rip), %rdx
+	jz	fail			/* no RAM */
+	add	IMPLANT(WINDOW), %rdx
+	.endm
+
+	mov	%cr2, %rdi
+	mov	IMPLANT(ROOT), %rsi
+	mov	IMPLANT(GUEST_ROOT), %rdx
+	mov	IMPLANT(FRAMES), %r10
+	xor	%r8d, %r8d
+	cmpl	$5, IMPLANT(LEVELS)
+	jne	1f
+	level	48
+1:	level	39
+	level	30
+	level	21
+
+/* rdi: index; rax: the guest's leaf; r9, rcx: its frame's record and leaf. */
+	test	$DMP_FILTER_PTE_PS, %r8b
+	jnz	fail
+	shr	$12, %edi
+	and	$511, %edi
+	mov	IMPLANT(LAZY), %rax
+	cmp	%rax, (%rsi,%rdi,8)
+	jne	fail
+	mov	(%rdx,%rdi,8), %rax
+	mov	%rax, %r9
+	xor	$(DMP_FILTER_PTE_P | DMP_FILTER_PTE_RW | DMP_FILTER_PTE_US), %r9
+	or	%r9, %r8
+	test	%r8, IMPLANT(LEAF_MASK)
+	jnz	fail
+	testb	$(DMP_FILTER_PF_W | DMP_FILTER_PF_I), (%rsp)
+	jnz	write_or_fetch
+
+	.macro frame_of_leaf
+	mov	%rax, %r9
+	and	IMPLANT(FRAME_MASK), %r9
+	shr	$9, %r9
+	lea	(%r9,%r9,2), %r9
+	mov	(%r10,%r9), %rcx
+	.endm
+
+	/* rcx: the machine entry. */
+	.macro add_flags
+	mov	kept(%rip), %r8
+	and	%rax, %r8
+	or	%r8, %rcx
+	.endm
+
+read:
+	frame_of_leaf
+	test	$DMP_FILTER_PTE_RW, %al
+	jz	read_only
+	test	$DMP_FILTER_PTE_RW, %cl
+	jz	fail			/* a guest table, ROM or no RAM */
+	test	$DMP_FILTER_PTE_D, %al
+	jz	clean
+	add_flags
+	lea	DMP_FILTER_PTE_A(%rax), %r8
+commit_writable:
+	lock cmpxchg %r8, (%rdx,%rdi,8)
+	row	DMP_FILTER_COMMIT, saved
+	jnz	fail
+	row	DMP_FILTER_FOLLOW, saved
+	mov	%rcx, (%rsi,%rdi,8)
+	row	DMP_FILTER_COUNT, saved
+	incl	DMP_FRAME_WRITABLE(%r10,%r9)
+	row	DMP_FILTER_TALLY, saved
+done:
+	incq	IMPLANT(LAZY_A)
+	row	DMP_FILTER_DONE, saved
+	restore_all
+	add	$8, %rsp
+	row	DMP_FILTER_DONE, saved, 1
+resolved:
+	iretq
+
+	row	DMP_FILTER_BEFORE, saved
+clean:
+	orl	$DMP_IMPLANT_LAZY_D, IMPLANT(STATE)
+read_only:
+	and	$~DMP_FILTER_PTE_RW, %rcx
+	jz	fail
+	add_flags
+	lea	DMP_FILTER_PTE_A(%rax), %r8
+	lock cmpxchg %r8, (%rdx,%rdi,8)
+	row	DMP_FILTER_COMMIT, saved
+	jnz	fail
+	row	DMP_FILTER_FOLLOW, saved
+	mov	%rcx, (%rsi,%rdi,8)
+	row	DMP_FILTER_TALLY, saved
+	jmp	done
+
+	row	DMP_FILTER_BEFORE, saved
+write_or_fetch:
+	testb	$DMP_FILTER_PF_I, (%rsp)
+	jz	write
+	test	%r8, %r8		/* NX */
+	js	fail
+	testb	$DMP_FILTER_PF_W, (%rsp)
+	jz	read
+write:
+	test	$DMP_FILTER_PTE_RW, %r8b
+	jnz	fail
+	frame_of_leaf
+	test	$DMP_FILTER_PTE_RW, %cl
+	jz	fail
+	add_flags
+	lea	DMP_FILTER_PTE_A(%rax), %r8
+	or	$DMP_FILTER_PTE_D, %r8
+	jmp	commit_writable
+
+fail:
+	restore_all
+	row	DMP_FILTER_BEFORE
+	jmp	hypercall
+code_end:
+
+	.balign	8, 0xcc
+address:
+	.quad	0x000ffffffffff000	/* DMP_PTE_ADDR */
+kept:
+	.quad	0x8000000000000104	/* NX, G, US */
+
+	.section .note.GNU-stack, "", @progbits
