@@ -44,30 +44,44 @@ static u64 top_gva(const struct dmp_mmu *mmu, u64 index)
 	return index << shift | ~0ull << (shift + 9);
 }
 
+/* Whether the 2 MiB of host memory around @hfn may be shown as one. */
+static bool is_large_ram(const struct dmp_mmu *mmu, u64 hfn)
+{
+	return mmu->ops->is_ram &&
+	       mmu->ops->is_ram(mmu->host, hfn & ~(u64)(LARGE_PAGES - 1),
+				LARGE_PAGES);
+}
+
 bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn)
 {
 	u64 gva = mmu->splicer->implant->window + (hfn << DMP_PAGE_SHIFT), is;
-	u64 large = hfn & ~(u64)(LARGE_PAGES - 1);
 
 	if (dmp_space_lookup(mmu, gva, &is))
 		return true;
-	if (mmu->ops->is_ram && mmu->ops->is_ram(mmu->host, large, LARGE_PAGES))
-		return dmp_space_map_large(mmu, gva & ~(LARGE_PAGE - 1), large);
+	if (is_large_ram(mmu, hfn))
+		return dmp_space_map_large(mmu, gva & ~(LARGE_PAGE - 1),
+					   hfn & ~(u64)(LARGE_PAGES - 1));
 	return dmp_space_map(mmu, gva, hfn, DMP_SPACE_RW);
 }
 
+/* Neighbours are mostly of one large page: not looked up each. */
 static bool show_slots(struct dmp_mmu *mmu)
 {
 	const struct dmp_slot *slot;
+	u64 i, hfn, chunk = ~0ull;
 	unsigned int s;
-	u64 i;
 
 	for (s = 0; s < mmu->slots; s++) {
 		slot = &mmu->slot[s];
-		for (i = 0; i < slot->npages; i++)
-			if (slot->frames[i].leaf &&
-			    !dmp_splicer_show(mmu, dmp_frame_hfn(&slot->frames[i])))
+		for (i = 0; i < slot->npages; i++) {
+			hfn = dmp_frame_hfn(&slot->frames[i]);
+			if (!hfn || hfn / LARGE_PAGES == chunk)
+				continue;
+			if (!dmp_splicer_show(mmu, hfn))
 				return false;
+			if (is_large_ram(mmu, hfn))
+				chunk = hfn / LARGE_PAGES;
+		}
 	}
 	return true;
 }

@@ -83,10 +83,22 @@ static void host_flush_tlb(void *host)
 	e->kvm->arch.dmp->flush_owed = true;
 }
 
+static bool host_is_ram(void *host, u64 hfn, u64 pages)
+{
+	return kvm_dmp_is_host_ram(hfn, pages);
+}
+
+static u64 host_page_hfn(void *host, const void *at)
+{
+	return kvm_dmp_record_hfn(host, at);
+}
+
 static const struct dmp_host_ops host_ops = {
 	.alloc_page	= host_alloc_page,
 	.free_page	= host_free_page,
 	.flush_tlb	= host_flush_tlb,
+	.is_ram		= host_is_ram,
+	.page_hfn	= host_page_hfn,
 };
 
 /*
@@ -151,12 +163,10 @@ static struct dmp_paging vcpu_paging(struct kvm_vcpu *vcpu)
 
 static void engine_free(struct kvm_dmp_engine *e)
 {
-	unsigned int s;
-
 	dmp_mmu_destroy(&e->mmu);
 	kvm_dmp_unpin_memory(e);
-	for (s = 0; s < e->mmu.slots; s++)
-		kvfree(e->mmu.slot[s].frames);
+	kvm_dmp_free_records(e);
+	kvm_dmp_free_splicer(e);
 	kvfree(e);
 }
 
@@ -219,6 +229,7 @@ void kvm_dmp_engine_drop(struct kvm_dmp_engine *e)
 	 * KVM's own with a flush.
 	 */
 	kvm_make_all_cpus_request(e->kvm, KVM_REQ_DMP);
+	kvm_dmp_wait_idle(e->kvm);
 	engine_free(e);
 }
 
@@ -276,6 +287,7 @@ int kvm_dmp_audit(struct kvm *kvm)
 	if (vm->engaged) {
 		/* The vCPU may not change guest entries meanwhile. */
 		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
+		kvm_dmp_finish_all(kvm);
 		r = run_audit(vm) ? 0 : -EILSEQ;
 		e = kvm_dmp_engine_check(kvm);
 	}
@@ -308,6 +320,12 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	e->mmu.ops = &host_ops;
 	e->mmu.host = e;
 	e->mmu.va_base = __va(0);
+
+	if (READ_ONCE(vm->mode) == KVM_DMP_ON && !kvm_dmp_alloc_splicer(e)) {
+		kvm_dmp_free_splicer(e);
+		kvfree(e);
+		return DMP_REASON_NO_MEMORY;
+	}
 
 	/* From now on MMU notifiers note what they see. */
 	mutex_lock(&vm->engine_lock);
@@ -467,8 +485,9 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 	vcpu->arch.dmp->root_valid = false;
 	if (!dmp_mmu_load_root(&e->mmu, kvm_dmp_cr3_gfn(vcpu)))
 		return kvm_dmp_engine_check(vcpu->kvm);
-	e->engage_ns = ktime_get_ns() - start;
 	WRITE_ONCE(vm->engaged, true);
+	kvm_dmp_splice_start(vcpu);
+	e->engage_ns = ktime_get_ns() - start;
 	queue_vm_work(vm);
 	dmp_policy_engaged(&vm->policy, ktime_get_ns());
 	set_state_changed(vm);
