@@ -19,6 +19,7 @@ struct run {
 	/* DMP. */
 	u32 steps;		/* instructions so far */
 	u32 stop_at;		/* leave before this one; 0: never */
+	bool stop_counted;	/* leave when a count is half done */
 	bool is_stopped;
 	bool is_slow;		/* the hypercall was reached */
 	bool has_left;		/* the rest is not that of one run */
@@ -249,6 +250,11 @@ static bool step(struct run *r, u64 rip)
 	if (!leave(r, &at, &im, &exit))
 		return false;
 	r->tally->rows++;
+	if (r->stop_counted && exit.counted) {
+		r->is_stopped = true;
+		uc_emu_stop(r->w->uc[DMP]);
+		return true;
+	}
 	if (rip == r->p->stub.gva + r->p->stub.hypercall) {
 		r->is_slow = true;
 		finish(r, &exit);
@@ -311,6 +317,7 @@ static bool leave_for_good(struct run *r, bool *ran)
 	r->is_stopped = false;
 	r->has_left = true;
 	r->stop_at = 0;
+	r->stop_counted = false;
 	world_set(r->w, DMP, &at);
 	rip = resume_at(r, at.rip);
 	if (!rip)
@@ -383,13 +390,13 @@ static bool check_memory(struct run *r, bool faulted)
 	return check_last(r, &w->private->implant);
 }
 
-static void note_path(struct run *r)
+static void note_path(struct run *r, bool faulted)
 {
 	const struct change *c = &r->s.change;
 	enum path path = PATH_OTHER;
 	u32 steps = r->steps;
 
-	if (r->has_left || r->is_slow || r->p->plan.count > 1 + r->p->has_stack)
+	if (faulted || r->has_left || r->is_slow || r->p->plan.count > 1 + r->p->has_stack)
 		return;
 	if (!r->s.is_hit)
 		path = PATH_MISS;
@@ -411,7 +418,9 @@ static bool run_dmp(struct run *r, u64 *rng)
 {
 	bool ran;
 
-	if (below(rng, 2))
+	if (!below(rng, 4))
+		r->stop_counted = true;
+	else if (below(rng, 2))
 		r->stop_at = 2 + below(rng, below(rng, 2) ? 50 : 90);
 	r->misses = r->w->private->implant.misses;
 	world_set(r->w, DMP, &r->s.state);
@@ -422,7 +431,7 @@ static bool run_dmp(struct run *r, u64 *rng)
 		return false;
 	if (r->s.is_hit)
 		oracle_follow(r->w, r->w->expected, &r->s.change);
-	note_path(r);
+	note_path(r, !ran);
 	return check_memory(r, !ran);
 }
 

@@ -136,6 +136,10 @@ static u64 choose_address(struct setup *s, const struct program *p, u64 *rng)
 	u8 size = p->insn.op_size;
 	u64 offset = below(rng, PAGE / size) * size;
 
+	/* The low bits of an entry are where it matters. */
+	if (below(rng, 2))
+		offset &= ~7ull;
+
 	switch (s->target) {
 	case TARGET_DATA:
 		return DATA_GVA + below(rng, 2 * PAGE - size + 1);

@@ -143,6 +143,14 @@ struct world *world_make(void)
 	return w;
 }
 
+static void hook_interrupt(uc_engine *uc, u32 number, void *arg)
+{
+	struct world *w = arg;
+
+	w->interrupt = (int)number;
+	uc_emu_stop(uc);
+}
+
 static void close_all(struct world *w)
 {
 	int cpu;
@@ -175,6 +183,8 @@ static void open_cpu(struct world *w, int cpu)
 	must(uc_open(UC_ARCH_X86, UC_MODE_64, &w->uc[cpu]), "open");
 	must(uc_hook_add(w->uc[cpu], &hook, UC_HOOK_CODE, function, w, (u64)1,
 			 (u64)0), "hook");
+	must(uc_hook_add(w->uc[cpu], &hook, UC_HOOK_INTR,
+			 (void *)hook_interrupt, w, (u64)1, (u64)0), "hook");
 	map_memory(w, cpu);
 }
 
@@ -224,6 +234,7 @@ void world_set(struct world *w, int cpu, const struct state *s)
 
 bool world_run(struct world *w, int cpu, u64 rip, u64 stop)
 {
+	w->interrupt = -1;
 	w->err = uc_emu_start(w->uc[cpu], rip, stop, 0, 0);
-	return w->err == UC_ERR_OK;
+	return w->err == UC_ERR_OK && w->interrupt < 0;
 }

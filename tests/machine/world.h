@@ -73,7 +73,8 @@ struct world {
 	struct dmp_paging paging;
 	world_hook *hook;		/* NULL: none */
 	void *arg;
-	uc_err err;			/* of the last run */
+	uc_err err;			/* of the last run, */
+	int interrupt;			/*   and what it raised; -1: nothing */
 };
 
 struct world *world_make(void);
