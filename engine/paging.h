@@ -42,6 +42,9 @@ enum dmp_backing {
 	DMP_BACKING_RW,
 };
 
+/* The bits reserved in a present guest entry at level 1, and in any other. */
+u64 dmp_pte_rsvd_page(const struct dmp_paging *paging);
+
 /* Whether a present guest entry at @level has a reserved bit set. */
 bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 		      unsigned int level);

@@ -373,8 +373,18 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 	leaf_set(mmu, table, index, machine, old_frame, frame);
 }
 
+/* As follow_leaf(), of an entry that was none, to @machine, which maps @frame. */
+static void leaf_make(struct dmp_mmu *mmu, struct dmp_table *table,
+		      unsigned int index, u64 guest, u64 machine,
+		      struct dmp_frame *frame)
+{
+	note_mapping(mmu, table, index, guest, frame);
+	frame->writable += !!(machine & DMP_PTE_RW);
+	entry_set(table, index, machine);
+}
+
 /*
- * ---- Links ----
+ * ---- New tables ----
  */
 
 /*
@@ -405,11 +415,48 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 		machine = flags | frame->hfn << DMP_PAGE_SHIFT;
 		if (frame->held)
 			machine &= ~DMP_PTE_RW;
-		note_mapping(mmu, table, i, table->attr, frame);
-		frame->writable += !!(machine & DMP_PTE_RW);
-		entry_set(table, i, machine);
+		leaf_make(mmu, table, i, table->attr, machine, frame);
 	}
 }
+
+/*
+ * Fill a new level-1 table from the guest's. Most entries of most tables map
+ * plain memory of one slot: for them what following each does, in a quarter
+ * of the instructions.
+ */
+static void leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	u64 guest, gfn, machine, rsvd = dmp_pte_rsvd_page(&mmu->paging);
+	const struct dmp_slot *slot = NULL;
+	struct dmp_frame *frame;
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+		guest = DMP_READ_ONCE(table->guest[i]);
+		if (!guest)
+			continue;
+		gfn = dmp_pte_gfn(guest);
+		if (!slot || gfn - slot->base_gfn >= slot->npages)
+			slot = dmp_slot_find(mmu, gfn);
+		frame = slot ? &slot->frames[gfn - slot->base_gfn] : NULL;
+		if (!frame || !frame->hfn || guest & rsvd ||
+		    !(guest & DMP_PTE_P) || !(guest & DMP_PTE_A) ||
+		    dmp_pte_wants_ad(guest, true)) {
+			dmp_table_follow(mmu, table, i, 0, guest);
+			continue;
+		}
+		machine = dmp_translate_leaf(&mmu->paging, guest,
+					     slot->flags & DMP_SLOT_RO ||
+					     frame->held ? DMP_BACKING_RO :
+							   DMP_BACKING_RW,
+					     frame->hfn);
+		leaf_make(mmu, table, i, guest, machine, frame);
+	}
+}
+
+/*
+ * ---- Links ----
+ */
 
 /* A machine table for the large guest leaf @guest at @index of @parent. */
 static struct dmp_table *split_make(struct dmp_mmu *mmu,
@@ -673,7 +720,9 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	mmu->stats.promotions++;
 	if (flags & DMP_TABLE_HELD)
 		dmp_table_hold(mmu, table);
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+	if (level == 1)
+		leaves_fill(mmu, table);
+	for (i = 0; level > 1 && i < DMP_ENTRIES && !mmu->broken; i++) {
 		guest = DMP_READ_ONCE(table->guest[i]);
 		if (guest)
 			dmp_table_follow(mmu, table, i, 0, guest);
