@@ -61,19 +61,26 @@ void dmp_cache_drop_frame(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 	}
 }
 
-/* The one table of level 1 at @frame that stubs may write; else NULL. */
-static struct dmp_table *servable(const struct dmp_mmu *mmu,
-				  const struct dmp_frame *frame)
+/* A held table at @frame; the writes of code pages are not for stubs. */
+static struct dmp_table *held_table(const struct dmp_mmu *mmu,
+				    const struct dmp_frame *frame)
 {
 	struct dmp_table *table;
+	u32 id;
 
-	if (!frame || !frame->tables || frame->code)
-		return NULL;
-	table = dmp_table_of(mmu, frame->tables);
-	if (table->level != 1 || table->next || table->flags & DMP_TABLE_MIXED ||
-	    !(table->flags & DMP_TABLE_HELD))
-		return NULL;
-	return table;
+	for (id = frame && !frame->code ? frame->tables : 0; id; id = table->next) {
+		table = dmp_table_of(mmu, id);
+		if (table->flags & DMP_TABLE_HELD)
+			return table;
+	}
+	return NULL;
+}
+
+/* Whether a stub can make the machine entry follow, and it is the only one. */
+static bool is_served(const struct dmp_table *table)
+{
+	return table->level == 1 && !table->next &&
+	       !(table->flags & DMP_TABLE_MIXED);
 }
 
 void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
@@ -81,7 +88,7 @@ void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
 	struct dmp_implant *implant = implant_of(mmu);
 	unsigned int top = dmp_index(gva, mmu->paging.levels);
 	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
-	struct dmp_table *table = servable(mmu, frame);
+	struct dmp_table *table = held_table(mmu, frame);
 
 	if (!implant || !table || !(gva >> 63))
 		return;
@@ -96,7 +103,9 @@ void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
 	implant->cache[dmp_cache_slot(gva)] = (struct dmp_cache_entry){
 		.tag = gva & ~(u64)(DMP_PAGE_SIZE - 1),
 		.guest = implant->window + (dmp_frame_hfn(frame) << DMP_PAGE_SHIFT),
-		.machine = implant->window + (table->hfn << DMP_PAGE_SHIFT),
+		.machine = is_served(table) ?
+			   implant->window + (table->hfn << DMP_PAGE_SHIFT) :
+			   mmu->splicer->slow_gva,
 		.table = table->id,
 	};
 }

@@ -22,7 +22,8 @@ void dmp_cache_drop_frame(struct dmp_mmu *mmu, const struct dmp_frame *frame);
 
 /*
  * The loaded root's mapping of @gva, in the kernel's half, has led a write to
- * the table at @gfn: let stubs know, if they can serve it.
+ * the table at @gfn: let stubs know. Those of level 1, and no other, they serve
+ * themselves; of others they write the entry and leave the rest to the VMM.
  */
 void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn);
 

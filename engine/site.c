@@ -90,6 +90,7 @@ static struct dmp_room *add_room(struct dmp_mmu *mmu, u64 gva)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_room *room = &splicer->room[splicer->rooms];
+	void *page;
 	u64 hfn;
 
 	if (splicer->rooms == DMP_ROOMS_MAX ||
@@ -97,17 +98,10 @@ static struct dmp_room *add_room(struct dmp_mmu *mmu, u64 gva)
 	    splicer->public_end - splicer->public_start ||
 	    dmp_space_lookup(mmu, gva, &hfn) || !dmp_space_is_free(mmu, gva))
 		return NULL;
-	hfn = mmu->ops->alloc_page(mmu->host);
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	page = dmp_splicer_add_page(mmu, gva, DMP_SPACE_X);
+	if (!page)
 		return NULL;
-	}
-	if (!dmp_space_map(mmu, gva, hfn, DMP_SPACE_X | DMP_SPACE_OWNED)) {
-		mmu->ops->free_page(mmu->host, hfn);
-		return NULL;
-	}
-	mmu->pages++;
-	*room = (struct dmp_room){ .gva = gva, .page = dmp_hfn_va(mmu, hfn) };
+	*room = (struct dmp_room){ .gva = gva, .page = page };
 	__builtin_memset(room->page, DMP_SPLICE_INT3, DMP_PAGE_SIZE);
 	splicer->rooms++;
 	return room;

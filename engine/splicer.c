@@ -158,13 +158,30 @@ static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
  * ---- The public region ----
  */
 
+void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags)
+{
+	u64 hfn = mmu->ops->alloc_page(mmu->host);
+
+	if (!hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	if (!dmp_space_map(mmu, gva, hfn, flags | DMP_SPACE_OWNED)) {
+		mmu->ops->free_page(mmu->host, hfn);
+		return NULL;
+	}
+	mmu->pages++;
+	return dmp_hfn_va(mmu, hfn);
+}
+
 /* The filter, its page before the implant's at the distance it asks for. */
 static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
 	const u32 pages = DMP_IMPLANT_BYTES / DMP_PAGE_SIZE;
 	struct dmp_filter_place place;
-	u64 gva, hfn;
+	u64 gva, *slow;
+	void *code;
 	u32 i;
 
 	gva = (splicer->public_start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
@@ -179,17 +196,14 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 		if (!dmp_space_map(mmu, splicer->implant_gva + i * DMP_PAGE_SIZE,
 				   splicer->implant_hfn + i, DMP_SPACE_RW))
 			return DMP_START_BROKEN;
-	hfn = mmu->ops->alloc_page(mmu->host);
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	/* Present, and the kernel's: a stub leaves such an entry to the VMM. */
+	splicer->slow_gva = splicer->implant_gva + DMP_IMPLANT_BYTES;
+	slow = dmp_splicer_add_page(mmu, splicer->slow_gva, 0);
+	code = dmp_splicer_add_page(mmu, splicer->filter_gva, DMP_SPACE_X);
+	if (!slow || !code)
 		return DMP_START_BROKEN;
-	}
-	mmu->pages++;
-	if (!dmp_space_map(mmu, gva, hfn, DMP_SPACE_X | DMP_SPACE_OWNED)) {
-		mmu->ops->free_page(mmu->host, hfn);
-		mmu->pages--;
-		return DMP_START_BROKEN;
-	}
+	for (i = 0; i < DMP_ENTRIES; i++)
+		slow[i] = DMP_PTE_P;
 	place = (struct dmp_filter_place){
 		.filter = splicer->filter_gva,
 		.implant = splicer->implant_gva,
@@ -198,7 +212,7 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 	};
 	__builtin_memcpy(place.hypercall, splicer->hypercall,
 			 sizeof(place.hypercall));
-	return dmp_filter_install(dmp_hfn_va(mmu, hfn), DMP_PAGE_SIZE, &place) ==
+	return dmp_filter_install(code, DMP_PAGE_SIZE, &place) ==
 	       DMP_FILTER_INSTALLED ? DMP_START_OK : DMP_START_NO_ROOM;
 }
 
@@ -415,16 +429,19 @@ void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs
 		left->kind = DMP_LEFT_FAULT_BEGUN;
 }
 
-/* The level-1 guest entry @index of @table was @old: follow it. */
+/*
+ * The guest entry @index of @table was @old: follow it, at each level that its
+ * frame is a table of. @walked: as of dmp_frame_follow().
+ */
 static void finish_entry(struct dmp_mmu *mmu, struct dmp_table *table,
-			 u32 index, u64 old)
+			 u32 index, u64 old, unsigned int walked)
 {
-	if (!table || !table->id || table->level != 1 || !table->guest ||
+	if (!table || !table->id || !table->guest ||
 	    !(table->flags & DMP_TABLE_HELD) || index >= DMP_ENTRIES) {
 		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 		return;
 	}
-	dmp_frame_follow(mmu, table->gfn, index, 1, &old, 1);
+	dmp_frame_follow(mmu, table->gfn, index, 1, &old, walked);
 }
 
 static void uncount(struct dmp_mmu *mmu, const struct dmp_table *table,
@@ -456,7 +473,7 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
 		frame = dmp_frame_find(mmu, left->filter.gfn);
 		if (left->filter.kind == DMP_LEFT_FOLLOW)
 			finish_entry(mmu, table, left->filter.index,
-				     left->filter.old);
+				     left->filter.old, 1);
 		else if (frame)
 			frame->writable++;
 	} else {
@@ -465,7 +482,7 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
 			dmp_table_of(mmu, left->stub.at.table) : NULL;
 		if (table && table->guest)
 			uncount(mmu, table, &left->stub);
-		finish_entry(mmu, table, left->stub.index, left->stub.old);
+		finish_entry(mmu, table, left->stub.index, left->stub.old, 0);
 	}
 	dmp_mmu_settle(mmu);
 }

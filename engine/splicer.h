@@ -95,6 +95,9 @@ struct dmp_splicer {
 	u64 implant_gva, filter_gva;
 	u64 public_start, public_end;	/* all that is executable is inside */
 	u64 frames_gva;
+	u64 slow_gva;			/* a page that stubs take for a machine
+					 * table which they do not understand
+					 */
 	u16 cache_top;			/* top-level index of what is cached */
 	u64 cache_link;			/* and the machine entry there */
 	const struct dmp_root *filter_root;	/* whose .state the implant has */
@@ -133,6 +136,12 @@ enum dmp_start_refusal dmp_splicer_start(struct dmp_mmu *mmu,
 
 /* Give back what the engine allocated; the splicer itself is the host's. */
 void dmp_splicer_destroy(struct dmp_mmu *mmu);
+
+/*
+ * A page of the engine's, zeroed, at @gva of the implant; NULL, and broken,
+ * without memory. @flags: DMP_SPACE_*.
+ */
+void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags);
 
 /* A new machine table: the implant must see it. */
 bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn);

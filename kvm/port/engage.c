@@ -200,6 +200,7 @@ static struct kvm_dmp_engine *detach(struct kvm *kvm, enum dmp_reason why)
 		kvm_mmu_zap_all(kvm);
 	WRITE_ONCE(vm->engaged, false);
 	WRITE_ONCE(vm->engine, NULL);
+	atomic_inc(&vm->leaving);	/* until kvm_dmp_engine_drop() */
 	kvm_dmp_update_stats(kvm);
 	set_state_changed(vm);
 	return e;
@@ -221,8 +222,11 @@ struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
 
 void kvm_dmp_engine_drop(struct kvm_dmp_engine *e)
 {
+	struct kvm_dmp_vm *vm;
+
 	if (!e)
 		return;
+	vm = e->kvm->arch.dmp;
 	/*
 	 * Waits until no vCPU is in the guest; each then goes through
 	 * vcpu_enter_guest() again, finds no engine, and loads a root of
@@ -231,6 +235,8 @@ void kvm_dmp_engine_drop(struct kvm_dmp_engine *e)
 	kvm_make_all_cpus_request(e->kvm, KVM_REQ_DMP);
 	kvm_dmp_wait_idle(e->kvm);
 	engine_free(e);
+	atomic_dec(&vm->leaving);
+	set_state_changed(vm);
 }
 
 void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
@@ -242,8 +248,12 @@ void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
 	e = kvm_dmp_engine_detach(kvm, why);
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);
-	/* The maker holds slots_lock, and waits for nobody who calls this. */
-	wait_event(vm->wait, !READ_ONCE(vm->making));
+	/*
+	 * The maker holds slots_lock, and waits for nobody who calls this. Who
+	 * has detached an engine drops it before all else.
+	 */
+	wait_event(vm->wait, !READ_ONCE(vm->making) &&
+			     !atomic_read(&vm->leaving));
 }
 
 static bool run_audit(struct kvm_dmp_vm *vm)
@@ -459,7 +469,8 @@ int kvm_dmp_engage(struct kvm *kvm)
 		return -EINVAL;
 	if (go)
 		prepare(kvm);
-	r = wait_event_interruptible_timeout(vm->wait, !is_preparing(vm), 10 * HZ);
+	r = wait_event_interruptible_timeout(vm->wait, !is_preparing(vm) &&
+					     !atomic_read(&vm->leaving), 10 * HZ);
 	if (r < 0)
 		return r;
 	if (!r)

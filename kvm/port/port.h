@@ -57,6 +57,7 @@ struct kvm_dmp_vm {
 					 * under slots_lock and engine_lock
 					 */
 	enum dmp_reason cancelled;	/* why that is to end; under engine_lock */
+	atomic_t leaving;		/* engines detached and not yet freed */
 	struct dmp_policy policy;	/* under engine_lock */
 	struct dmp_mmu_stats stats;	/* of engines gone by; under engine_lock */
 	u64 audits;			/* under engine_lock */
