@@ -171,6 +171,47 @@ static void make_fault(struct world *world, struct filter_case *c)
 		fault->frame[i] = world_random(world);
 }
 
+/* What a walk that ends at level 1 leaves: false when it does not. */
+static bool right_walk(const struct world *world, const struct filter_case *c,
+		       struct walk *walk)
+{
+	const struct tables *t = &c->tables;
+	unsigned int level;
+
+	*walk = (struct walk){
+		.tag = t->gva >> 21,
+		.machine = WINDOW_GVA + TABLE_HFN * DMP_PAGE_SIZE,
+		.guest = WINDOW_GVA + (world->records[t->gfn[1]].leaf & DMP_PTE_ADDR),
+	};
+	for (level = 2; level <= t->levels; level++) {
+		if (!(t->machine[level] & DMP_PTE_P) || t->machine[level] & TRAP_BIT)
+			return false;
+		if ((t->guest[level] & FRAME_MASK) != t->gfn[level - 1] << DMP_PAGE_SHIFT)
+			return false;
+		walk->denied |= t->guest[level] ^
+				(DMP_PTE_P | DMP_PTE_RW | DMP_PTE_US | DMP_PTE_A);
+	}
+	return !(walk->denied & DMP_PTE_PS);
+}
+
+void case_remember(struct world *world, struct filter_case *c, enum memory memory)
+{
+	c->walkable = right_walk(world, c, &c->right);
+	c->memory = memory;
+	if (memory == MEMORY_RIGHT && c->walkable) {
+		c->walk = c->right;
+		return;
+	}
+	/* What is not to be used leads nowhere. */
+	c->walk = (struct walk){
+		.tag = memory == MEMORY_OTHER ?
+		       c->right.tag ^ 1ull << world_random(world) % 43 : ~0ull,
+		.machine = world_random(world),
+		.guest = world_random(world),
+		.denied = world_random(world),
+	};
+}
+
 void case_make(struct world *world, struct filter_case *c)
 {
 	unsigned int bits;
@@ -198,6 +239,7 @@ void case_make(struct world *world, struct filter_case *c)
 	make_guest(world, c);
 	make_machine(world, c);
 	make_fault(world, c);
+	case_remember(world, c, world_random(world) % MEMORIES);
 	case_place(world, c);
 }
 
@@ -222,6 +264,10 @@ void case_place(struct world *world, const struct filter_case *c)
 	implant->deliver = DELIVER_GVA;
 	implant->trap = TRAP_BIT;
 	implant->frame_mask = FRAME_MASK;
+	implant->walk_tag = c->walk.tag;
+	implant->walk_machine = c->walk.machine;
+	implant->walk_guest = c->walk.guest;
+	implant->walk_denied = c->walk.denied;
 	implant->lazy = dmp_make_trap(&c->paging, DMP_TRAP_LAZY);
 	world_set_fault(world, &c->fault);
 }

@@ -16,12 +16,23 @@ struct tables {
 	u64 machine[DMP_LEVEL_MAX + 1];
 };
 
+/* What the filter remembers of its last walk. */
+enum memory { MEMORY_VOID, MEMORY_OTHER, MEMORY_RIGHT, MEMORIES };
+
+struct walk {
+	u64 tag, machine, guest, denied;
+};
+
 struct filter_case {
 	struct fault fault;
 	struct tables tables;
 	struct dmp_paging paging;
 	u64 leaf_mask;
 	u32 state;
+	enum memory memory;
+	struct walk walk;	/* in the implant, before */
+	struct walk right;	/* what a walk finds, if it gets to level 1 */
+	bool walkable;
 	bool calm;		/* few odd entries: most walks go through */
 	bool lazy;		/* a fault that walks */
 };
@@ -37,6 +48,9 @@ struct expected {
 
 /* Make a case and put it into @world. */
 void case_make(struct world *world, struct filter_case *c);
+
+/* Choose what is remembered, for the tables that @c has. */
+void case_remember(struct world *world, struct filter_case *c, enum memory memory);
 
 /* Put @c into @world: tables, records, the implant's fields, CPU. */
 void case_place(struct world *world, const struct filter_case *c);

@@ -137,6 +137,30 @@ static void check_left(const struct trial *t, unsigned int offset,
 		check_before(t, offset);
 }
 
+static struct walk walk_now(const struct world *world)
+{
+	const struct dmp_implant *implant = world->implant;
+
+	return (struct walk){ implant->walk_tag, implant->walk_machine,
+			      implant->walk_guest, implant->walk_denied };
+}
+
+/*
+ * What is remembered is what was, or is right; what a guest entry that is no
+ * table led to is denied.
+ */
+static void check_walk(const struct trial *t)
+{
+	struct walk now = walk_now(t->world);
+
+	if (!memcmp(&now, &t->c.walk, sizeof(now)))
+		return;
+	if (t->c.walkable)
+		CHECK(t, 0, !memcmp(&now, &t->c.right, sizeof(now)));
+	else
+		CHECK(t, 0, now.tag == t->c.right.tag && now.denied & t->c.leaf_mask);
+}
+
 /* At each instruction: what if the VMM took the vCPU out here? */
 static void leave_on_paper(struct world *world, unsigned int offset)
 {
@@ -156,6 +180,7 @@ static void leave_on_paper(struct world *world, unsigned int offset)
 	t->hits[left.kind]++;
 	finish(t, offset, &left);
 	check_left(t, offset, &regs, &left, copy.lazy_a);
+	CHECK(t, offset, copy.walk_tag == ~0ull);
 	*case_machine_leaf(world, &t->c) = machine;
 	world->records[t->want.gfn].writable = writable;
 }
@@ -243,6 +268,7 @@ static void test_cases(void **state)
 		outcome = world_run(t.world);
 		t.world->on_step = NULL;
 		check_end(&t, outcome);
+		check_walk(&t);
 		rest_check(&t, &rest);
 		count[outcome]++;
 		case_remove(t.world, &t.c);
@@ -266,7 +292,7 @@ static enum outcome interrupt(struct trial *t)
 	unsigned int offset;
 	enum outcome outcome;
 
-	world->stop_at = 1 + world_random(world) % 140;
+	world->stop_at = 1 + world_random(world) % 160;
 	outcome = world_run(world);
 	if (outcome != LOST)
 		return outcome;
@@ -311,7 +337,7 @@ static void test_raced(void **state)
 	(void)state;
 	for (t.number = 0; t.number < cases; t.number++) {
 		trial_start(&t);
-		t.world->stop_at = 60 + world_random(t.world) % 60;
+		t.world->stop_at = 30 + world_random(t.world) % 100;
 		outcome = world_run(t.world);
 		entry = *case_guest_leaf(t.world, &t.c);
 		if (outcome != LOST || entry != t.c.tables.guest[1]) {
@@ -346,6 +372,7 @@ struct path {
 	u64 leaf;		/* the guest's, besides P and US */
 	u64 rip;
 	unsigned int levels;
+	enum memory memory;
 	enum outcome outcome;
 	unsigned int most;	/* instructions, with the jump in and iretq */
 };
@@ -353,16 +380,26 @@ struct path {
 #define LAZY_READ	(DMP_PF_U | DMP_PF_RSVD)
 #define KERNEL_RIP	0xffffffff81234567ull
 
+#define RW_D		(DMP_PTE_RW | DMP_PTE_D)
+
 static const struct path paths[] = {
-	{ "user, not present", DMP_PF_U | DMP_PF_W, 0, 0, 4, DELIVERED, 6 },
-	{ "user, write to a page present", DMP_PF_U | DMP_PF_W | DMP_PF_P, 0, 0, 4, DELIVERED, 12 },
-	{ "kernel, not present", 0, 0, KERNEL_RIP, 4, DELIVERED, 10 },
-	{ "kernel, present", DMP_PF_P | DMP_PF_W, 0, KERNEL_RIP, 4, HYPERCALL, 7 },
-	{ "lazy A, 4 levels, read, writable and dirty", LAZY_READ, DMP_PTE_RW | DMP_PTE_D, 0, 4, RESOLVED, 124 },
-	{ "lazy A, 4 levels, read, read-only", LAZY_READ, 0, 0, 4, RESOLVED, 124 },
-	{ "lazy A, 4 levels, read, clean", LAZY_READ, DMP_PTE_RW, 0, 4, RESOLVED, 126 },
-	{ "lazy A, 4 levels, write", LAZY_READ | DMP_PF_W, DMP_PTE_RW, 0, 4, RESOLVED, 126 },
-	{ "lazy A, 5 levels, read, writable and dirty", LAZY_READ, DMP_PTE_RW | DMP_PTE_D, 0, 5, RESOLVED, 142 },
+	{ "user, not present", DMP_PF_U | DMP_PF_W, 0, 0, 4, 0, DELIVERED, 6 },
+	{ "user, write to a page present", DMP_PF_U | DMP_PF_W | DMP_PF_P, 0, 0, 4, 0,
+	  DELIVERED, 12 },
+	{ "kernel, not present", 0, 0, KERNEL_RIP, 4, 0, DELIVERED, 10 },
+	{ "kernel, present", DMP_PF_P | DMP_PF_W, 0, KERNEL_RIP, 4, 0, HYPERCALL, 7 },
+	{ "lazy A, read, read-only, walk remembered", LAZY_READ, 0, 0, 4, MEMORY_RIGHT,
+	  RESOLVED, 64 },
+	{ "lazy A, read, dirty, walk remembered", LAZY_READ, RW_D, 0, 5, MEMORY_RIGHT,
+	  RESOLVED, 66 },
+	{ "lazy A, read, clean, walk remembered", LAZY_READ, DMP_PTE_RW, 0, 4, MEMORY_RIGHT,
+	  RESOLVED, 69 },
+	{ "lazy A, write, walk remembered", LAZY_READ | DMP_PF_W, DMP_PTE_RW, 0, 4, MEMORY_RIGHT,
+	  RESOLVED, 68 },
+	{ "lazy A, read, dirty, walk of 4 levels", LAZY_READ, RW_D, 0, 4, MEMORY_OTHER,
+	  RESOLVED, 129 },
+	{ "lazy A, read, dirty, walk of 5 levels", LAZY_READ, RW_D, 0, 5, MEMORY_OTHER,
+	  RESOLVED, 147 },
 };
 
 /* A calm case of @path's. */
@@ -379,6 +416,7 @@ static void path_make(struct trial *t, const struct path *path)
 		c->fault.frame[1] = path->rip;
 		t->want = case_expect(t->world, c);
 	} while (c->tables.levels != path->levels || t->want.outcome != path->outcome);
+	case_remember(t->world, c, path->memory);
 	case_place(t->world, c);
 	t->writable = writable_now(t);
 	t->world->implant->lazy_a = 0;
