@@ -481,6 +481,7 @@ static void test_install(void **state)
 	(void)state;
 	assert_int_equal(dmp_filter_install(code, sizeof(code), &good), DMP_FILTER_INSTALLED);
 	assert_memory_equal(code + dmp_filter_hypercall_offset(), good.hypercall, 3);
+	assert_memory_equal(code + dmp_filter_hypercall_offset() + 3, "\x0f\x0b", 2);
 	assert_int_equal(code[sizeof(code) - 1], 0xcc);
 	assert_int_equal(dmp_filter_install(code, sizeof(dmp_filter_code), &good),
 			 DMP_FILTER_INSTALLED);
