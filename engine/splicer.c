@@ -335,6 +335,8 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 
 	if (!splicer->active || !mmu->loaded)
 		return;
+	/* Entries above level 1 may have changed, or the root. */
+	dmp_filter_forget(splicer->implant);
 	if (splicer->unsettled)
 		drop_lost_code(mmu);
 	if (mmu->broken || !dmp_space_sync(mmu))
