@@ -6,6 +6,9 @@
  * Counts are checked without memory of their own: each thing counted takes one
  * from its count, all counts must then be zero, and each puts its one back.
  */
+#include "code_page.h"
+#include "space.h"
+#include "splicer.h"
 #include "table.h"
 
 static bool found(struct dmp_mmu *mmu, const char *what,
@@ -81,7 +84,8 @@ static bool check_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 
 	if (is_mapping(mmu, machine)) {
 		frame = dmp_frame_find(mmu, source_gfn(table, index, guest));
-		if (!frame || dmp_frame_hfn(frame) != dmp_pte_gfn(machine))
+		if (!frame || (dmp_frame_hfn(frame) != dmp_pte_gfn(machine) &&
+			       !dmp_code_is_copy(mmu, frame, machine)))
 			return found(mmu, "leaf maps another frame", table,
 				     index, guest);
 		if (machine & DMP_PTE_RW && frame->held)
@@ -116,6 +120,14 @@ static bool check_child(struct dmp_mmu *mmu, const struct dmp_table *table,
 	return true;
 }
 
+static bool is_overlay(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		       unsigned int index)
+{
+	u64 machine = table->entries[index];
+
+	return machine && machine == dmp_space_entry(mmu, table, index);
+}
+
 static bool check_link(struct dmp_mmu *mmu, struct dmp_table *table,
 		       unsigned int index)
 {
@@ -123,6 +135,10 @@ static bool check_link(struct dmp_mmu *mmu, struct dmp_table *table,
 	u64 machine = table->entries[index];
 	enum dmp_trap why;
 
+	if (is_overlay(mmu, table, index))
+		return !(guest & DMP_PTE_P) ? true :
+		       found(mmu, "implant over the guest's own", table, index,
+			     guest);
 	if (is_mapping(mmu, machine)) {
 		if (guest & DMP_PTE_P && guest & DMP_PTE_A)
 			return check_child(mmu, table, index, guest);
@@ -186,7 +202,8 @@ static void add_counts(struct dmp_mmu *mmu, int sign)
 			dmp_frame_find(mmu, table->gfn)->held += sign;
 		for (i = 0; i < DMP_ENTRIES; i++) {
 			machine = table->entries[i];
-			if (!is_mapping(mmu, machine))
+			if (!is_mapping(mmu, machine) ||
+			    (table->level > 1 && is_overlay(mmu, table, i)))
 				continue;
 			if (table->level > 1) {
 				child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
@@ -217,7 +234,7 @@ static bool counts_are_zero(struct dmp_mmu *mmu)
 			if (frame->writable)
 				return found_frame(mmu, "writable miscounted",
 						   mmu->slot[s].base_gfn + i);
-			if (frame->held)
+			if (frame->held != frame->code)
 				return found_frame(mmu, "held miscounted",
 						   mmu->slot[s].base_gfn + i);
 		}
@@ -258,7 +275,7 @@ static bool check_frame_tables(struct dmp_mmu *mmu, const struct dmp_frame *fram
 		levels |= 1u << table->level;
 		held += !!(table->flags & DMP_TABLE_HELD);
 	}
-	return held == frame->held ? true :
+	return held + frame->code == frame->held ? true :
 	       found_frame(mmu, "held tables miscounted", gfn);
 }
 

@@ -3,6 +3,7 @@
  * Page faults on machine tables: the guest's own, hidden ones, and those that
  * need an instruction emulated.
  */
+#include "code_page.h"
 #include "table.h"
 
 /* A walk of the guest's tables: the entries that translate one address. */
@@ -182,7 +183,8 @@ static enum dmp_fault_kind allowed(struct dmp_mmu *mmu, struct dmp_fault *fault,
 		mmu->stats.ro_writes++;
 		return DMP_FAULT_EMULATE;
 	}
-	if (write && frame->held && dmp_mmu_is_live_table(mmu, gfn)) {
+	if (write && frame->held &&
+	    (frame->code || dmp_mmu_is_live_table(mmu, gfn))) {
 		mmu->stats.table_writes++;
 		return DMP_FAULT_TABLE;
 	}
@@ -279,5 +281,6 @@ void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write)
 		return;
 	dmp_frame_follow(mmu, write->gfn, write->first, write->count,
 			 write->old, 0);
+	dmp_code_written(mmu, write);
 	dmp_mmu_settle(mmu);
 }

@@ -2,6 +2,7 @@
 /*
  * Beginning and end of a set of machine tables.
  */
+#include "splicer.h"
 #include "table.h"
 
 const char *dmp_broken_name(enum dmp_broken why)
@@ -16,6 +17,9 @@ const char *dmp_broken_name(enum dmp_broken why)
 		[DMP_BROKEN_COUNT]		= "count-mismatch",
 		[DMP_BROKEN_STUCK]		= "fault-without-cause",
 		[DMP_BROKEN_AUDIT]		= "audit",
+		[DMP_BROKEN_ADDRESS]		= "implant-address-used",
+		[DMP_BROKEN_CODE]		= "code-mapped-twice",
+		[DMP_BROKEN_HANDLER]		= "page-fault-handler-changed",
 	};
 
 	return why < DMP_BROKEN_REASONS ? name[why] : "unknown";
@@ -34,6 +38,7 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	u32 id = 0;
 
 	dmp_flush(mmu);
+	dmp_splicer_destroy(mmu);
 	while ((table = dmp_table_next(mmu, &id)))
 		free_pages(mmu, table->hfn);
 	for (i = 0; i < DMP_ROOTS_MAX; i++)

@@ -32,6 +32,9 @@ enum dmp_broken {
 	DMP_BROKEN_COUNT,		/* a count does not add up */
 	DMP_BROKEN_STUCK,		/* a fault that should not be */
 	DMP_BROKEN_AUDIT,		/* see mmu->finding */
+	DMP_BROKEN_ADDRESS,		/* the guest uses the implant's addresses */
+	DMP_BROKEN_CODE,		/* spliced code mapped at a second address */
+	DMP_BROKEN_HANDLER,		/* the guest changed its #PF handler */
 	DMP_BROKEN_REASONS
 };
 
@@ -47,6 +50,13 @@ struct dmp_host_ops {
 	 * included. May be put off until the next entry to the guest.
 	 */
 	void (*flush_tlb)(void *host);
+	/*
+	 * For an implant only. Whether all of @pages of host memory at @hfn is
+	 * RAM (NULL: no telling); the hfn of the page at an address of the
+	 * host's among frame records, 0 when none of them is in use.
+	 */
+	bool (*is_ram)(void *host, u64 hfn, u64 pages);
+	u64 (*page_hfn)(void *host, const void *at);
 };
 
 /*
@@ -63,7 +73,10 @@ struct dmp_frame {
 	u32 writable;		/* machine leaves that map it writable */
 	u32 dmap_table;		/* where its first writable supervisor leaf is: */
 	u16 dmap_index;		/*   table id (0: unknown) and index */
-	u16 held : 12;		/* machine tables that need it read-only */
+	u16 held : 12;		/* machine tables that need it read-only, and 1
+				 * for code
+				 */
+	u16 code : 1;		/* spliced: code_page.c */
 	u16 paired : 1;		/* promotion took the dmap leaf's pair, too */
 	u16 aliased : 1;	/* promotion took other leaves */
 };
@@ -100,6 +113,9 @@ struct dmp_slot {
 #define DMP_TABLE_SPLIT	2u	/* part of a large guest leaf; no guest table */
 #define DMP_TABLE_HELD	4u	/* counted in its frame's held */
 #define DMP_TABLE_MIXED	8u	/* its frame is, or was, a table of two levels */
+#define DMP_TABLE_OVERLAID 16u	/* the implant's space shows in it; space.c */
+#define DMP_TABLE_CODE	32u	/* spliced code is mapped through it */
+#define DMP_TABLE_CACHED 64u	/* stubs may know it */
 
 /* One machine table. */
 struct dmp_table {
@@ -128,7 +144,30 @@ struct dmp_root {
 	u64 copy_hfn;		/* page with the guest entries the machine root */
 	u64 *copy;		/*   was made from; valid while not held */
 	u64 stamp;		/* when loaded last, for LRU */
+	u32 version;		/* of the space laid over it */
+	bool lazy_d;		/* a user leaf may be read-only for its D */
 };
+
+/* Part of the implant's space shown in a table that is no root. */
+struct dmp_overlay {
+	u64 machine;
+	u32 table;
+	u16 index;
+};
+
+#define DMP_OVERLAYS_MAX	64
+
+/* space.c's. */
+struct dmp_space {
+	u64 root_hfn;			/* 0: there is no implant */
+	u64 zero_hfn[DMP_LEVEL_MAX];
+	struct dmp_overlay overlay[DMP_OVERLAYS_MAX];
+	u32 overlays;
+	u32 version;			/* of the tree; see struct dmp_root */
+	bool grown;			/* since that version */
+};
+
+struct dmp_splicer;
 
 struct dmp_mmu_stats {
 	u64 guest_faults, lazy_a, lazy_d, table_writes, no_ram, ro_writes;
@@ -168,10 +207,16 @@ struct dmp_mmu {
 	u32 chunks;
 	u32 free_table;
 
+	struct dmp_space space;
+	struct dmp_splicer *splicer;	/* NULL: nothing is spliced */
+
 	struct dmp_root root[DMP_ROOTS_MAX];
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;
 	bool trusted;			/* what is followed now is surely live */
+	bool lazy_d;			/* some leaf followed in this call is
+					 * read-only for its D
+					 */
 	u64 suspect;			/* gfn + 1 of a held frame that user
 					 * space is about to write; 0: none
 					 */

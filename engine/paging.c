@@ -10,9 +10,7 @@ static u64 bits(unsigned int last, unsigned int first)
 	return (~0ull >> (63 - last)) & (~0ull << first);
 }
 
-/* SDM vol. 3, tables 4-14 to 4-20; APM vol. 2, figures 5-20 to 5-27. */
-bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
-		      unsigned int level)
+u64 dmp_pte_rsvd_page(const struct dmp_paging *paging)
 {
 	u64 rsvd = 0;
 
@@ -20,6 +18,15 @@ bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 		rsvd |= bits(51, paging->guest_phys_bits);
 	if (!(paging->flags & DMP_PAGING_NX))
 		rsvd |= DMP_PTE_NX;
+	return rsvd;
+}
+
+/* SDM vol. 3, tables 4-14 to 4-20; APM vol. 2, figures 5-20 to 5-27. */
+bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
+		      unsigned int level)
+{
+	u64 rsvd = dmp_pte_rsvd_page(paging);
+
 	if (level >= 4) {
 		rsvd |= DMP_PTE_PS;
 		if (paging->flags & DMP_PAGING_AMD)

@@ -35,6 +35,9 @@ struct dmp_paging {
 #define DMP_ACCESS_FETCH	DMP_PF_I
 #define DMP_ACCESS_AC		(1u << 8)	/* EFLAGS.AC lifts SMAP */
 
+/* The bits reserved in a present guest entry at level 1, and in any other. */
+u64 dmp_pte_rsvd_page(const struct dmp_paging *paging);
+
 /* Whether a present guest entry at @level has a reserved bit set. */
 bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 		      unsigned int level);

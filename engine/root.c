@@ -9,6 +9,7 @@
  * from the copy are dropped whenever somebody needs to know, and made anew
  * when the root is loaded again.
  */
+#include "splicer.h"
 #include "table.h"
 
 struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table)
@@ -167,6 +168,8 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	mmu->trusted = false;
 	if (mmu->broken)
 		return 0;
+	root->lazy_d |= mmu->lazy_d;
+	mmu->lazy_d = false;
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
 	mmu->stats.root_loads++;
@@ -276,6 +279,16 @@ bool dmp_table_is_loaded(struct dmp_mmu *mmu, struct dmp_table *table)
 	return climb(mmu, table) == LIVE_LOADED;
 }
 
+/* A leaf that waits for its D may be of any root but when one is loaded. */
+static void note_lazy_d(struct dmp_mmu *mmu)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		mmu->root[i].lazy_d = true;
+	mmu->lazy_d = false;
+}
+
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
 	u64 suspect = mmu->suspect;
@@ -283,4 +296,8 @@ void dmp_mmu_settle(struct dmp_mmu *mmu)
 	mmu->suspect = 0;
 	if (suspect && !mmu->broken)
 		settle_life(mmu, suspect - 1);
+	if (mmu->lazy_d)
+		note_lazy_d(mmu);
+	if (mmu->splicer && !mmu->broken)
+		dmp_splicer_settle(mmu);
 }

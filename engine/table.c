@@ -3,6 +3,10 @@
  * Machine tables: allocation, lookup, promotion of frames to tables, and
  * following what the guest writes.
  */
+#include "cache.h"
+#include "code_page.h"
+#include "space.h"
+#include "splicer.h"
 #include "table.h"
 
 _Static_assert(sizeof(struct dmp_table) << DMP_CHUNK_SHIFT <= DMP_PAGE_SIZE,
@@ -108,6 +112,8 @@ static struct dmp_table *table_alloc(struct dmp_mmu *mmu, unsigned int level,
 	mmu->hash[hash_hfn(hfn)] = id;
 	mmu->tables++;
 	mmu->pages++;
+	if (mmu->splicer && !dmp_splicer_show(mmu, hfn))
+		return NULL;
 	return table;
 }
 
@@ -120,6 +126,7 @@ static void table_free(struct dmp_mmu *mmu, struct dmp_table *table)
 		at = &dmp_table_of(mmu, *at)->hash_next;
 	*at = table->hash_next;
 
+	dmp_space_forget_table(mmu, table);
 	/* A vCPU may still hold the page in a paging-structure cache. */
 	dmp_flush(mmu);
 	mmu->ops->free_page(mmu->host, table->hfn);
@@ -139,6 +146,22 @@ struct dmp_table *dmp_table_by_hfn(const struct dmp_mmu *mmu, u64 hfn)
 	return id ? dmp_table_of(mmu, id) : NULL;
 }
 
+struct dmp_table *dmp_table_walk(const struct dmp_mmu *mmu, u64 gva,
+				 unsigned int *index)
+{
+	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
+
+	while (table && table->level > 1) {
+		machine = table->entries[dmp_index(gva, table->level)];
+		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine))
+			return NULL;
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+	}
+	*index = dmp_index(gva, 1);
+	return table;
+}
+
 struct dmp_table *dmp_table_find(const struct dmp_mmu *mmu, u64 gfn,
 				 unsigned int level)
 {
@@ -155,6 +178,7 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
 
 	if (frame->tables) {
+		dmp_cache_drop_frame(mmu, frame);
 		table->flags |= DMP_TABLE_MIXED;
 		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
 	}
@@ -202,15 +226,23 @@ u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 	*frame = dmp_frame_find(mmu, leaf_gfn(table, index, guest));
 	machine = dmp_translate_leaf(&mmu->paging, guest,
 				     *frame ? (*frame)->leaf : 0);
-	if (dmp_is_trap(&mmu->paging, machine))
+	if (dmp_is_trap(&mmu->paging, machine)) {
 		*frame = NULL;
-	return machine;
+		return machine;
+	}
+	return (*frame)->code ? dmp_code_leaf(mmu, table, index, machine) :
+				machine;
 }
 
 /* The choke point: every machine entry changes here and nowhere else. */
 static void entry_set(struct dmp_table *table, unsigned int index, u64 machine)
 {
 	DMP_WRITE_ONCE(table->entries[index], machine);
+}
+
+void dmp_table_overlay(struct dmp_table *table, unsigned int index, u64 machine)
+{
+	entry_set(table, index, machine);
 }
 
 static bool maps_writable(const struct dmp_mmu *mmu, u64 machine)
@@ -230,7 +262,8 @@ static void leaf_set(struct dmp_mmu *mmu, struct dmp_table *table,
 	u64 was = table->entries[index];
 
 	if (was & DMP_PTE_P && !dmp_is_trap(&mmu->paging, was) &&
-	    (!old_frame || dmp_frame_hfn(old_frame) != dmp_pte_gfn(was))) {
+	    (!old_frame || (dmp_frame_hfn(old_frame) != dmp_pte_gfn(was) &&
+			    !dmp_code_is_copy(mmu, old_frame, was)))) {
 		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 		return;
 	}
@@ -242,8 +275,8 @@ static void leaf_set(struct dmp_mmu *mmu, struct dmp_table *table,
 }
 
 /* Translate a level-1 entry again; the guest's entry has not changed. */
-static void leaf_refresh(struct dmp_mmu *mmu, struct dmp_table *table,
-			 unsigned int index)
+void dmp_table_refresh_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
+			    unsigned int index)
 {
 	struct dmp_frame *frame;
 	u64 guest = guest_entry(table, index);
@@ -308,7 +341,7 @@ static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 		for (index = 0; index < DMP_ENTRIES; index++) {
 			if (!leaf_maps(mmu, table, index, frame))
 				continue;
-			leaf_refresh(mmu, table, index);
+			dmp_table_refresh_leaf(mmu, table, index);
 			note_pair(mmu, frame, table, index);
 		}
 	}
@@ -350,6 +383,14 @@ static void note_mapping(struct dmp_mmu *mmu, struct dmp_table *table,
 	}
 }
 
+/* Whether the machine's leaf is read-only for nothing but D of the guest's. */
+static bool is_lazy_d(u64 guest)
+{
+	const u64 writable = DMP_PTE_P | DMP_PTE_RW | DMP_PTE_US | DMP_PTE_A;
+
+	return (guest & (writable | DMP_PTE_D)) == writable;
+}
+
 static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 			unsigned int index, u64 old, u64 new)
 {
@@ -360,15 +401,30 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 		old_frame = dmp_frame_find(mmu, leaf_gfn(table, index, old));
 		if (old_frame && is_dmap(old_frame, table, index))
 			old_frame->dmap_table = 0;
+		if (old_frame && old_frame->held && !(old & DMP_PTE_US))
+			dmp_cache_drop_frame(mmu, old_frame);
 	}
 	machine = dmp_table_leaf(mmu, table, index, new, &frame);
 	if (frame)
 		note_mapping(mmu, table, index, new, frame);
+	mmu->lazy_d |= is_lazy_d(new);
 	leaf_set(mmu, table, index, machine, old_frame, frame);
+	if (old_frame && old_frame->code && frame != old_frame)
+		dmp_code_leaf_gone(mmu, table, index);
+}
+
+/* As follow_leaf(), of an entry that was none, to @machine, which maps @frame. */
+static void leaf_make(struct dmp_mmu *mmu, struct dmp_table *table,
+		      unsigned int index, u64 guest, u64 machine,
+		      struct dmp_frame *frame)
+{
+	note_mapping(mmu, table, index, guest, frame);
+	frame->writable += !!(machine & DMP_PTE_RW);
+	entry_set(table, index, machine);
 }
 
 /*
- * ---- Links ----
+ * ---- New tables ----
  */
 
 /*
@@ -379,8 +435,8 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	const struct dmp_slot *slot = dmp_slot_find(mmu, table->gfn);
 	struct dmp_frame *frame;
-	u64 machine, most, least;
 	unsigned int i;
+	u64 most, least;
 
 	if (!slot || table->gfn + DMP_ENTRIES > slot->base_gfn + slot->npages) {
 		for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
@@ -388,6 +444,7 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 		return;
 	}
 	/* Such a leaf has A: the two are all that depends on it. */
+	mmu->lazy_d |= is_lazy_d(table->attr);
 	most = dmp_translate_leaf(&mmu->paging, table->attr, ~0ull);
 	least = dmp_translate_leaf(&mmu->paging, table->attr, DMP_PTE_P);
 	frame = &slot->frames[table->gfn - slot->base_gfn];
@@ -396,12 +453,46 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 			dmp_table_follow(mmu, table, i, 0, table->attr);
 			continue;
 		}
-		machine = (frame->leaf & most) | least;
-		note_mapping(mmu, table, i, table->attr, frame);
-		frame->writable += !!(machine & DMP_PTE_RW);
-		entry_set(table, i, machine);
+		leaf_make(mmu, table, i, table->attr,
+			  (frame->leaf & most) | least, frame);
 	}
 }
+
+/*
+ * Fill a new level-1 table from the guest's. Most entries of most tables map
+ * plain memory of one slot: for them what following each does, in a quarter
+ * of the instructions.
+ */
+static void leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	u64 guest, gfn, machine, rsvd = dmp_pte_rsvd_page(&mmu->paging);
+	const struct dmp_slot *slot = NULL;
+	struct dmp_frame *frame;
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+		guest = DMP_READ_ONCE(table->guest[i]);
+		if (!guest)
+			continue;
+		gfn = dmp_pte_gfn(guest);
+		if (!slot || gfn - slot->base_gfn >= slot->npages)
+			slot = dmp_slot_find(mmu, gfn);
+		frame = slot ? &slot->frames[gfn - slot->base_gfn] : NULL;
+		if (!frame || !frame->leaf || guest & rsvd ||
+		    !(guest & DMP_PTE_P) || !(guest & DMP_PTE_A) ||
+		    dmp_pte_wants_ad(guest, true)) {
+			dmp_table_follow(mmu, table, i, 0, guest);
+			continue;
+		}
+		mmu->lazy_d |= is_lazy_d(guest);
+		machine = dmp_translate_leaf(&mmu->paging, guest, frame->leaf);
+		leaf_make(mmu, table, i, guest, machine, frame);
+	}
+}
+
+/*
+ * ---- Links ----
+ */
 
 /* A machine table for the large guest leaf @guest at @index of @parent. */
 static struct dmp_table *split_make(struct dmp_mmu *mmu,
@@ -465,7 +556,7 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 	struct dmp_table *child;
 
 	if (!(new & DMP_PTE_P))
-		return 0;
+		return dmp_space_entry(mmu, table, index);
 	if (dmp_pte_has_rsvd(&mmu->paging, new,
 			     table->guest ? table->level : 3))
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_RSVD);
@@ -481,6 +572,10 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 	}
 	if (!child)
 		return 0;
+	/* A splice's displacement holds at one address only. */
+	if (child->flags & DMP_TABLE_CODE && child->links > 1 &&
+	    child->parent_index != index)
+		dmp_break(mmu, DMP_BROKEN_CODE);
 	child->parent = table->id;
 	child->parent_index = index;
 	return dmp_translate_link(new, child->hfn);
@@ -499,6 +594,13 @@ static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
 	entry_set(table, index, machine);
 	if (!(was & DMP_PTE_P) || dmp_is_trap(&mmu->paging, was))
 		return;
+	if (was == dmp_space_entry(mmu, table, index)) {
+		mmu->space.grown |= machine != was;
+		return;
+	}
+	/* What stubs write through may be reached by it. */
+	if (!(new & DMP_PTE_US) && machine != was)
+		dmp_cache_flush(mmu);
 	child = dmp_table_by_hfn(mmu, dmp_pte_gfn(was));
 	if (child)
 		dmp_table_put(mmu, child);
@@ -589,12 +691,12 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 
 	frame->leaf &= ~DMP_PTE_RW;
 	if (frame->writable && frame->dmap_table)
-		leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
+		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
 			     frame->dmap_index);
 	pair = frame->writable ? pair_of(mmu, frame) : NULL;
 	if (pair) {
 		frame->paired = 1;
-		leaf_refresh(mmu, pair, frame->dmap_index);
+		dmp_table_refresh_leaf(mmu, pair, frame->dmap_index);
 	}
 	if (frame->writable) {
 		frame->aliased = 1;
@@ -615,10 +717,10 @@ static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 		refresh_aliases(mmu, frame);
 	} else {
 		if (frame->dmap_table)
-			leaf_refresh(mmu, dmp_table_of(mmu, frame->dmap_table),
+			dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
 				     frame->dmap_index);
 		if (pair)
-			leaf_refresh(mmu, pair, frame->dmap_index);
+			dmp_table_refresh_leaf(mmu, pair, frame->dmap_index);
 	}
 	frame->aliased = 0;
 	frame->paired = 0;
@@ -646,6 +748,7 @@ void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table)
 
 void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table)
 {
+	dmp_cache_drop_table(mmu, table);
 	table->flags &= ~DMP_TABLE_HELD;
 	dmp_frame_release(mmu, dmp_frame_find(mmu, table->gfn));
 }
@@ -671,7 +774,9 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	mmu->stats.promotions++;
 	if (flags & DMP_TABLE_HELD)
 		dmp_table_hold(mmu, table);
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+	if (level == 1)
+		leaves_fill(mmu, table);
+	for (i = 0; level > 1 && i < DMP_ENTRIES && !mmu->broken; i++) {
 		guest = DMP_READ_ONCE(table->guest[i]);
 		if (guest)
 			dmp_table_follow(mmu, table, i, 0, guest);

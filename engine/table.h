@@ -98,6 +98,23 @@ void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table);
 u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 		   unsigned int index, u64 guest, struct dmp_frame **frame);
 
+/* The choke point for what is no translation: see space.c. */
+void dmp_table_overlay(struct dmp_table *table, unsigned int index, u64 machine);
+
+/*
+ * Translate the leaf @index of the level-1 @table again, after what it depends
+ * on but the guest's entry has changed.
+ */
+void dmp_table_refresh_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
+			    unsigned int index);
+
+/*
+ * The level-1 table and index through which the loaded root maps @gva; NULL
+ * when nothing of the guest's is mapped there.
+ */
+struct dmp_table *dmp_table_walk(const struct dmp_mmu *mmu, u64 gva,
+				 unsigned int *index);
+
 /* A TLB flush is owed before the next entry to the guest. */
 static inline void dmp_flush(struct dmp_mmu *mmu)
 {

@@ -141,6 +141,26 @@ static void show_policy(struct seq_file *s, const struct dmp_policy *p)
 				   dmp_reason_name(i), p->by_reason[i]);
 }
 
+static void show_splicer(struct seq_file *s, const struct kvm_dmp_vm *vm)
+{
+	const struct dmp_mmu *mmu = vm->engine ? &vm->engine->mmu : NULL;
+	const struct dmp_splicer *sp = mmu ? mmu->splicer : NULL;
+
+	seq_printf(s, "spliced %d\n", sp && sp->active);
+	if (vm->splice_refusal)
+		seq_printf(s, "splice_refusal %s\n",
+			   dmp_start_refusal_name(vm->splice_refusal));
+	if (!sp)
+		return;
+	seq_printf(s, "handler 0x%llx\n", sp->prologue.rip);
+	seq_printf(s, "implant 0x%llx\n", sp->implant_gva);
+	seq_printf(s, "stubs %llu\n", sp->stubs);
+	seq_printf(s, "undone %llu\n", sp->undone);
+	seq_printf(s, "finished %llu\n", sp->finished);
+	seq_printf(s, "filter_lazy_a %llu\n", sp->implant->lazy_a);
+	seq_printf(s, "stub_misses %llu\n", sp->implant->misses);
+}
+
 /* Machine tables: the engine's state, and sums over all its lives. */
 static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
 {
@@ -161,6 +181,7 @@ static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
 	seq_printf(s, "prepare_ns %llu\n", e ? e->prepare_ns : 0ull);
 	seq_printf(s, "engage_ns %llu\n", e ? e->engage_ns : 0ull);
 	seq_printf(s, "audits %llu\n", vm->audits);
+	show_splicer(s, vm);
 	show_finding(s, &vm->finding);
 	show_machine_stats(s, &sum);
 	mutex_unlock(&vm->engine_lock);
@@ -229,6 +250,39 @@ static int hot_show(struct seq_file *s, void *v)
 			if (dmp_monitor_read(m, slot, &row) == DMP_READ_ROW)
 				show_row(s, vcpu->vcpu_id, &row);
 	}
+	return 0;
+}
+
+static void show_site(struct seq_file *s, const struct dmp_site *site)
+{
+	if (site->state == DMP_SITE_FREE)
+		return;
+	seq_printf(s, "rip=0x%llx state=%s traps=%llu since=%llu finished=%llu undos=%u",
+		   site->rip, dmp_site_state_name(site->state), site->traps,
+		   site->since, site->finished, site->undos);
+	if (site->state == DMP_SITE_REFUSED)
+		seq_printf(s, " reason=%s", dmp_site_refusal_name(site));
+	if (site->state == DMP_SITE_SPLICED)
+		seq_printf(s, " stub=0x%llx bytes=%u splice=%u insns=%u",
+			   site->stub.gva, site->stub.size, site->stub.plan.len,
+			   site->stub.plan.count);
+	seq_putc(s, '\n');
+}
+
+static int sites_show(struct seq_file *s, void *v)
+{
+	struct kvm *kvm = s->private;
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	const struct dmp_splicer *sp;
+	unsigned int i;
+
+	mutex_lock(&vm->engine_lock);
+	sp = vm->engine ? vm->engine->mmu.splicer : NULL;
+	if (sp)
+		show_site(s, &sp->prologue);
+	for (i = 0; sp && i < DMP_SITES_MAX; i++)
+		show_site(s, &sp->site[i]);
+	mutex_unlock(&vm->engine_lock);
 	return 0;
 }
 
@@ -345,6 +399,7 @@ static const struct file_operations name##_fops = {			\
 
 DMP_FILE(status, NULL);
 DMP_FILE(hot, NULL);
+DMP_FILE(sites, NULL);
 DMP_FILE(mode, mode_write);
 DMP_FILE(ctl, ctl_write);
 
@@ -354,6 +409,7 @@ void kvm_dmp_create_debugfs(struct kvm *kvm)
 
 	debugfs_create_file("status", 0444, dir, kvm, &status_fops);
 	debugfs_create_file("hot", 0444, dir, kvm, &hot_fops);
+	debugfs_create_file("sites", 0444, dir, kvm, &sites_fops);
 	debugfs_create_file("mode", 0644, dir, kvm, &mode_fops);
 	debugfs_create_file("ctl", 0644, dir, kvm, &ctl_fops);
 }

@@ -45,6 +45,16 @@ bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu);
 void kvm_dmp_service(struct kvm_vcpu *vcpu);
 void kvm_dmp_memslots_change(struct kvm *kvm);
 
+/* Hooks of a VM whose instructions are replaced: see spliced.c. */
+DECLARE_STATIC_KEY_FALSE(kvm_dmp_splicing);
+bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu);
+void __kvm_dmp_enter(struct kvm_vcpu *vcpu);
+void __kvm_dmp_leave(struct kvm_vcpu *vcpu);
+bool __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, int *ret);
+void __kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address, u16 error_code);
+/* Whether INT3 exits as INTn does, and not as #BP: in QEMU's TCG. */
+bool kvm_dmp_int3_is_swint(void);
+
 void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu);
 void __kvm_dmp_vcpu_put(struct kvm_vcpu *vcpu);
 void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind);
@@ -148,6 +158,42 @@ static __always_inline bool kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu,
 {
 	return static_branch_unlikely(&kvm_dmp_machine) && page_fault &&
 	       __kvm_dmp_emulation_failed(vcpu);
+}
+
+/* Whether the vCPU runs with the implant, and takes its own page faults. */
+static __always_inline bool kvm_dmp_spliced(struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_dmp_splicing) &&
+	       __kvm_dmp_spliced(vcpu);
+}
+
+/* The guest is about to run; interrupts are off. */
+static __always_inline void kvm_dmp_enter(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_splicing))
+		__kvm_dmp_enter(vcpu);
+}
+
+/* It has stopped: take it out of the implant, before anybody looks. */
+static __always_inline void kvm_dmp_leave(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_splicing))
+		__kvm_dmp_leave(vcpu);
+}
+
+/* True: the exit was the implant's, and *@ret is what handle_exit() returns. */
+static __always_inline bool kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, int *ret)
+{
+	return static_branch_unlikely(&kvm_dmp_splicing) &&
+	       __kvm_dmp_handle_exit(vcpu, ret);
+}
+
+/* KVM injects a page fault: the filter is to let it pass. */
+static __always_inline void kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address,
+					     u16 error_code)
+{
+	if (static_branch_unlikely(&kvm_dmp_splicing))
+		__kvm_dmp_injected(vcpu, address, error_code);
 }
 
 /*

@@ -83,10 +83,22 @@ static void host_flush_tlb(void *host)
 	e->kvm->arch.dmp->flush_owed = true;
 }
 
+static bool host_is_ram(void *host, u64 hfn, u64 pages)
+{
+	return kvm_dmp_is_host_ram(hfn, pages);
+}
+
+static u64 host_page_hfn(void *host, const void *at)
+{
+	return kvm_dmp_record_hfn(host, at);
+}
+
 static const struct dmp_host_ops host_ops = {
 	.alloc_page	= host_alloc_page,
 	.free_page	= host_free_page,
 	.flush_tlb	= host_flush_tlb,
+	.is_ram		= host_is_ram,
+	.page_hfn	= host_page_hfn,
 };
 
 /*
@@ -151,12 +163,10 @@ static struct dmp_paging vcpu_paging(struct kvm_vcpu *vcpu)
 
 static void engine_free(struct kvm_dmp_engine *e)
 {
-	unsigned int s;
-
 	dmp_mmu_destroy(&e->mmu);
 	kvm_dmp_unpin_memory(e);
-	for (s = 0; s < e->mmu.slots; s++)
-		kvfree(e->mmu.slot[s].frames);
+	kvm_dmp_free_records(e);
+	kvm_dmp_free_splicer(e);
 	kvfree(e);
 }
 
@@ -190,6 +200,7 @@ static struct kvm_dmp_engine *detach(struct kvm *kvm, enum dmp_reason why)
 		kvm_mmu_zap_all(kvm);
 	WRITE_ONCE(vm->engaged, false);
 	WRITE_ONCE(vm->engine, NULL);
+	atomic_inc(&vm->leaving);	/* until kvm_dmp_engine_drop() */
 	kvm_dmp_update_stats(kvm);
 	set_state_changed(vm);
 	return e;
@@ -211,15 +222,21 @@ struct kvm_dmp_engine *kvm_dmp_engine_detach(struct kvm *kvm,
 
 void kvm_dmp_engine_drop(struct kvm_dmp_engine *e)
 {
+	struct kvm_dmp_vm *vm;
+
 	if (!e)
 		return;
+	vm = e->kvm->arch.dmp;
 	/*
 	 * Waits until no vCPU is in the guest; each then goes through
 	 * vcpu_enter_guest() again, finds no engine, and loads a root of
 	 * KVM's own with a flush.
 	 */
 	kvm_make_all_cpus_request(e->kvm, KVM_REQ_DMP);
+	kvm_dmp_wait_idle(e->kvm);
 	engine_free(e);
+	atomic_dec(&vm->leaving);
+	set_state_changed(vm);
 }
 
 void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
@@ -231,8 +248,12 @@ void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
 	e = kvm_dmp_engine_detach(kvm, why);
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);
-	/* The maker holds slots_lock, and waits for nobody who calls this. */
-	wait_event(vm->wait, !READ_ONCE(vm->making));
+	/*
+	 * The maker holds slots_lock, and waits for nobody who calls this. Who
+	 * has detached an engine drops it before all else.
+	 */
+	wait_event(vm->wait, !READ_ONCE(vm->making) &&
+			     !atomic_read(&vm->leaving));
 }
 
 static bool run_audit(struct kvm_dmp_vm *vm)
@@ -276,6 +297,7 @@ int kvm_dmp_audit(struct kvm *kvm)
 	if (vm->engaged) {
 		/* The vCPU may not change guest entries meanwhile. */
 		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
+		kvm_dmp_finish_all(kvm);
 		r = run_audit(vm) ? 0 : -EILSEQ;
 		e = kvm_dmp_engine_check(kvm);
 	}
@@ -308,6 +330,12 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	e->mmu.ops = &host_ops;
 	e->mmu.host = e;
 	e->mmu.va_base = __va(0);
+
+	if (READ_ONCE(vm->mode) == KVM_DMP_ON && !kvm_dmp_alloc_splicer(e)) {
+		kvm_dmp_free_splicer(e);
+		kvfree(e);
+		return DMP_REASON_NO_MEMORY;
+	}
 
 	/* From now on MMU notifiers note what they see. */
 	mutex_lock(&vm->engine_lock);
@@ -441,7 +469,8 @@ int kvm_dmp_engage(struct kvm *kvm)
 		return -EINVAL;
 	if (go)
 		prepare(kvm);
-	r = wait_event_interruptible_timeout(vm->wait, !is_preparing(vm), 10 * HZ);
+	r = wait_event_interruptible_timeout(vm->wait, !is_preparing(vm) &&
+					     !atomic_read(&vm->leaving), 10 * HZ);
 	if (r < 0)
 		return r;
 	if (!r)
@@ -467,8 +496,9 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 	vcpu->arch.dmp->root_valid = false;
 	if (!dmp_mmu_load_root(&e->mmu, kvm_dmp_cr3_gfn(vcpu)))
 		return kvm_dmp_engine_check(vcpu->kvm);
-	e->engage_ns = ktime_get_ns() - start;
 	WRITE_ONCE(vm->engaged, true);
+	kvm_dmp_splice_start(vcpu);
+	e->engage_ns = ktime_get_ns() - start;
 	queue_vm_work(vm);
 	dmp_policy_engaged(&vm->policy, ktime_get_ns());
 	set_state_changed(vm);

@@ -40,8 +40,11 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 	struct dmp_mmu *mmu;
 	u64 hfn;
 
-	if (!is_engaged(vcpu))
+	if (!is_engaged(vcpu)) {
+		if (d && d->splicer)
+			kvm_dmp_splice_stop(vcpu);
 		return kvm_mmu_load(vcpu);
+	}
 	if (likely(d->root_valid && !vm->flush_owed))
 		return 0;
 

@@ -18,6 +18,17 @@ struct kvm_dmp_engine {
 	unsigned long frames;			/* in all slots */
 	unsigned long accounted;		/* pages of RLIMIT_MEMLOCK */
 	bool ready;				/* pinned; may be taken into use */
+
+	/* For mode on; NULL when instructions are not to be replaced. */
+	struct dmp_splicer *splicer;
+	struct page *implant;			/* of splicer->implant */
+
+	/* Frame records: as one array, of gfn 0 to gfns, or by slots. */
+	bool one_array;
+	struct dmp_frame *records;
+	struct page **record_pages;		/* ZERO_PAGE where there is no slot */
+	unsigned long gfns;
+
 	u64 allocations;			/* for fault injection */
 	u64 prepare_ns, engage_ns;		/* what it took */
 };
@@ -61,6 +72,23 @@ bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where);
 enum dmp_reason kvm_dmp_gather_slots(struct kvm_dmp_engine *e);
 enum dmp_reason kvm_dmp_pin_memory(struct kvm_dmp_engine *e);
 void kvm_dmp_unpin_memory(struct kvm_dmp_engine *e);
+
+/*
+ * Frame records (records.c) of all slots, .gfns and .frames known. On false
+ * what there is has to be freed. record_hfn(): of the page at an address in
+ * the array; 0 where no slot's records are.
+ */
+bool kvm_dmp_alloc_records(struct kvm_dmp_engine *e);
+void kvm_dmp_free_records(struct kvm_dmp_engine *e);
+u64 kvm_dmp_record_hfn(struct kvm_dmp_engine *e, const void *at);
+
+/*
+ * The splicer (splice.c), when its guest is trusted; then .splicer is set. On
+ * false what there is has to be freed.
+ */
+bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e);
+void kvm_dmp_free_splicer(struct kvm_dmp_engine *e);
+bool kvm_dmp_is_host_ram(u64 hfn, u64 pages);
 
 /* Whether all that MMU notifiers saw left the pinned pages where they are. */
 bool kvm_dmp_check_suspects(struct kvm_dmp_vm *vm);

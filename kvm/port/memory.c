@@ -84,7 +84,7 @@ static void unpin_slot(struct dmp_slot *slot, struct page **pages)
 	bool dirty = !(slot->flags & DMP_SLOT_RO);
 	unsigned long i, n = 0;
 
-	for (i = 0; i < slot->npages && slot->frames[i].leaf; i++) {
+	for (i = 0; slot->frames && i < slot->npages && slot->frames[i].leaf; i++) {
 		pages[n++] = pfn_to_page(dmp_frame_hfn(&slot->frames[i]));
 		if (n == PIN_BATCH) {
 			unpin_user_pages_dirty_lock(pages, n, dirty);
@@ -149,18 +149,12 @@ static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
 		return DMP_REASON_DIRTY_LOGGING;
 	if (e->mmu.slots == DMP_SLOTS_MAX)
 		return DMP_REASON_MEMSLOTS;
-	slot->frames = kvcalloc(memslot->npages, sizeof(*slot->frames),
-				GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
-				__GFP_NOWARN);
-	if (!slot->frames || kvm_dmp_inject_failure(e, _THIS_IP_)) {
-		kvfree(slot->frames);
-		return DMP_REASON_NO_MEMORY;
-	}
 	slot->base_gfn = memslot->base_gfn;
 	slot->npages = memslot->npages;
 	slot->flags = memslot->flags & KVM_MEM_READONLY ? DMP_SLOT_RO : 0;
 	e->hva[e->mmu.slots++] = memslot->userspace_addr;
 	e->frames += memslot->npages;
+	e->gfns = max(e->gfns, (unsigned long)(memslot->base_gfn + memslot->npages));
 	return DMP_REASON_NONE;
 }
 
@@ -178,7 +172,7 @@ enum dmp_reason kvm_dmp_gather_slots(struct kvm_dmp_engine *e)
 		if (why)
 			return why;
 	}
-	return DMP_REASON_NONE;
+	return kvm_dmp_alloc_records(e) ? DMP_REASON_NONE : DMP_REASON_NO_MEMORY;
 }
 
 /*

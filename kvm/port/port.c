@@ -14,6 +14,7 @@ const char * const kvm_dmp_mode_name[KVM_DMP_MODES] = {
 	[KVM_DMP_OFF]		= "off",
 	[KVM_DMP_MONITOR]	= "monitor",
 	[KVM_DMP_ENGAGED]	= "engaged",
+	[KVM_DMP_ON]		= "on",
 };
 
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_monitoring);
@@ -47,7 +48,7 @@ static const struct kernel_param_ops mode_param_ops = {
 	.get = mode_param_get,
 };
 module_param_cb(dmp, &mode_param_ops, NULL, 0644);
-MODULE_PARM_DESC(dmp, "DMP mode of new VMs: off (default), monitor, engaged");
+MODULE_PARM_DESC(dmp, "DMP mode of new VMs: off (default), monitor, engaged, on");
 
 /*
  * kvm.dmp_marks: answer the lab's CPUID marks with exit counts. They tell a
@@ -200,20 +201,31 @@ void kvm_dmp_stand_down(struct kvm *kvm)
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	bool charging = mode != KVM_DMP_OFF, machine = mode == KVM_DMP_ENGAGED;
+	bool charging = mode != KVM_DMP_OFF, machine = mode >= KVM_DMP_ENGAGED;
 	bool charged, had_machine;
+	enum kvm_dmp_mode was;
 	int r = 0;
 
 	mutex_lock(&vm->lock);
-	charged = vm->mode != KVM_DMP_OFF;
-	had_machine = vm->mode == KVM_DMP_ENGAGED;
+	was = vm->mode;
+	charged = was != KVM_DMP_OFF;
+	had_machine = was >= KVM_DMP_ENGAGED;
 	if (charging != charged)
 		r = set_charging(kvm, charging);
 	if (r)
 		goto out;
+	if (mode == KVM_DMP_ON && was != KVM_DMP_ON)
+		static_branch_inc(&kvm_dmp_splicing);
+	WRITE_ONCE(vm->mode, mode);
 	if (machine != had_machine)
 		set_machine(kvm, machine);
-	WRITE_ONCE(vm->mode, mode);
+	else if (machine && mode != was)
+		kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
+	/* A vCPU that was spliced finds out before it enters the guest again. */
+	if (was == KVM_DMP_ON && mode != KVM_DMP_ON) {
+		synchronize_srcu(&kvm->srcu);
+		static_branch_dec(&kvm_dmp_splicing);
+	}
 out:
 	mutex_unlock(&vm->lock);
 	return r;
@@ -268,8 +280,10 @@ void kvm_dmp_destroy_vm(struct kvm *kvm)
 	kvm_dmp_engine_destroy_vm(kvm);
 	if (vm->mode != KVM_DMP_OFF)
 		static_branch_dec(&kvm_dmp_monitoring);
-	if (vm->mode == KVM_DMP_ENGAGED)
+	if (vm->mode >= KVM_DMP_ENGAGED)
 		static_branch_dec(&kvm_dmp_machine);
+	if (vm->mode == KVM_DMP_ON)
+		static_branch_dec(&kvm_dmp_splicing);
 	kvm->arch.dmp = NULL;
 	kfree(vm);
 }

@@ -16,11 +16,13 @@
 #include "machine.h"
 #include "kvm_cache_regs.h"
 #include "policy.h"
+#include "splicer.h"
 
 enum kvm_dmp_mode {
 	KVM_DMP_OFF,		/* nothing is charged */
 	KVM_DMP_MONITOR,	/* exits are charged */
 	KVM_DMP_ENGAGED,	/* and machine tables used whenever possible */
+	KVM_DMP_ON,		/* and instructions replaced */
 	KVM_DMP_MODES
 };
 
@@ -55,11 +57,13 @@ struct kvm_dmp_vm {
 					 * under slots_lock and engine_lock
 					 */
 	enum dmp_reason cancelled;	/* why that is to end; under engine_lock */
+	atomic_t leaving;		/* engines detached and not yet freed */
 	struct dmp_policy policy;	/* under engine_lock */
 	struct dmp_mmu_stats stats;	/* of engines gone by; under engine_lock */
 	u64 audits;			/* under engine_lock */
 	struct dmp_finding finding;	/* the last audit's; under engine_lock */
 	bool flush_owed;		/* vCPU's thread, under engine_lock */
+	enum dmp_start_refusal splice_refusal;	/* of the last start; engine_lock */
 	struct work_struct engage_work;
 	wait_queue_head_t wait;		/* policy.state has changed */
 
@@ -96,6 +100,24 @@ struct kvm_dmp_vcpu {
 	/* Machine tables; the vCPU's thread only. */
 	bool root_valid;		/* the loaded root is the guest's CR3 */
 	struct dmp_write write;		/* between write_begin() and end() */
+
+	/*
+	 * The implant. The vCPU's thread, but for what is said. While .inside
+	 * the vCPU may stand in the implant; from then until its exit is
+	 * handled it is .busy, and the splicer stays: who frees it waits. What
+	 * is not done yet when it is outside is in .left; .left.unfinished
+	 * also under engine_lock by whoever audits.
+	 */
+	struct dmp_splicer *splicer;	/* NULL: not spliced; may be used while
+					 * .busy
+					 */
+	bool inside, busy;
+	struct dmp_left left;
+	struct {
+		bool pending;
+		u16 error_code;
+		u64 address;
+	} injected;			/* a #PF of KVM's own */
 };
 
 /*
@@ -141,6 +163,26 @@ void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why);
  */
 #define KVM_DMP_HOLD_NS	(60ull * NSEC_PER_SEC)
 void kvm_dmp_stand_down(struct kvm *kvm);
+
+/*
+ * Replacing instructions: spliced.c runs with the implant, splice.c begins and
+ * ends it. start() is called under engine_lock, engaged, with a root loaded.
+ */
+void kvm_dmp_splice_start(struct kvm_vcpu *vcpu);
+void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu);
+
+/*
+ * Wait until no vCPU but the caller's own uses the splicer. All have been asked
+ * to leave the guest, and the engine is detached.
+ */
+void kvm_dmp_wait_idle(struct kvm *kvm);
+
+/*
+ * A vCPU that is outside has left something undone: do it, under engine_lock.
+ * finish_all() waits until they are outside, which they have been asked to be.
+ */
+void kvm_dmp_finish(struct kvm_vcpu *vcpu);
+void kvm_dmp_finish_all(struct kvm *kvm);
 
 /* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
 int kvm_dmp_audit(struct kvm *kvm);

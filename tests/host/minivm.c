@@ -165,6 +165,51 @@ static void test_kill(void)
 	      pins() - pins_of_others);
 }
 
+static void *engage_own(void *own)
+{
+	vm_ctl(own, "ctl", "engage");
+	return NULL;
+}
+
+/*
+ * A VM's process ends when the VM is engaged, and a worker may still free KVM's
+ * shadow pages; or @after_ms after it began to make ready.
+ */
+static int end_engaged(unsigned int after_ms)
+{
+	struct vm *own = vm_create(false);
+	pthread_t thread;
+
+	if (!own)
+		return 1;
+	if (!after_ms)
+		return vm_ctl(own, "ctl", "engage") != 0;
+	if (pthread_create(&thread, NULL, engage_own, own))
+		return 1;
+	pause_ms(after_ms);
+	return 0;
+}
+
+static void test_ends(void)
+{
+	unsigned int i, bad = 0;
+	int status;
+	pid_t pid;
+
+	vm_ctl(vm, "mode", "monitor");
+	for (i = 0; i < 10; i++) {
+		pid = fork();
+		if (!pid)
+			_exit(end_engaged(i % 2 * i));
+		waitpid(pid, &status, 0);
+		bad += status != 0;
+	}
+	check(!bad, "ends: VMs that were not engaged: %u", bad);
+	for (i = 0; i < 200 && pins_left(); i++)
+		pause_ms(10);
+	check(!pins_left(), "ends: pins left: %ld", pins() - pins_of_others);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -184,6 +229,7 @@ static const struct {
 	{ "race", test_race },
 	{ "vcpus", test_vcpus },
 	{ "kill", test_kill },
+	{ "ends", test_ends },
 };
 
 static bool is_wanted(int argc, char **argv, const char *name)

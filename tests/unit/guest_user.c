@@ -4,6 +4,7 @@
  * that move or are shared.
  */
 #include "guest_parts.h"
+#include "table.h"
 
 /* The guest's page-fault handler; false: nothing it would mend. */
 static bool handle_fault(struct guest *g, u64 gva, u32 error)
@@ -300,23 +301,51 @@ static u64 huge_alloc(struct guest *g)
 }
 
 /* A table in place of the large leaf at @at; written before it is linked. */
+/*
+ * A table of the kernel's is new below the level-2 table @parent. Where the
+ * engine knows that the loaded root reaches it, A and D are set at once: no
+ * supervisor page may take a hidden fault.
+ */
+static void check_new_table(struct machine *m, u64 parent, u64 table)
+{
+	const u64 *entry = m_real(m, table);
+	struct dmp_table *above;
+	unsigned int i;
+
+	above = m->broken ? NULL : dmp_table_find(m->mmu, parent, 2);
+	if (!above || !dmp_table_is_loaded(m->mmu, above))
+		return;
+	for (i = 0; i < DMP_ENTRIES; i++)
+		if ((entry[i] & (A | D)) != (A | D))
+			m_fail(m, "entry %u of the new table %#llx lacks A or D",
+			       i, table);
+}
+
 void g_huge_split(struct guest *g, struct place at, u64 gva)
 {
 	u64 entry = g_entry_get(g, at.table, at.index), table, flags, word;
 	u64 base = dmp_pte_gfn(entry) & ~511ull;
+	bool fresh = !(entry & US);
 	unsigned int i;
 
 	table = g_frame_alloc(g, G_TABLE);
 	flags = (entry & 0x8000000000000fffull) & ~PS;
 	for (i = 0; i < DMP_ENTRIES; i++) {
 		word = (base + i) << 12 | flags;
+		/* Nothing obliges the kernel to keep D of its own pages. */
+		if (!(entry & US) && m_chance(&g->m, 5))
+			word &= ~D;
 		if (i < DMP_ENTRIES - 1)
 			g_kwrite(g, table, i * 8, &word, 8);
 	}
 	/* The last entry with another bit, about when it is linked. */
 	g_kwrite(g, table, 511 * 8, &word, 8);
+	/* One that the engine still took for a table it had followed before. */
+	fresh = fresh && !dmp_table_find(g->m.mmu, table, 1);
 	g_link_table(g, at.table, at.index,
 		     table << 12 | P | RW | A | (entry & US), 511, word ^ G);
+	if (fresh)
+		check_new_table(&g->m, at.table, table);
 	/* One INVLPG is enough for a large page. */
 	if (g->m.pending == 1 && !g->shared && !g->aged) {
 		m_invlpg(&g->m, gva);

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copies of spliced code pages; see code_page.h.
+ */
+#include "code_page.h"
+#include "splicer.h"
+#include "table.h"
+
+#define GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
+
+static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
+				     const struct dmp_table *table,
+				     unsigned int index)
+{
+	struct dmp_code_page *code = mmu->splicer->code;
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODES_MAX; i++, code++)
+		if (code->hfn && code->table == table->id && code->index == index)
+			return code;
+	return NULL;
+}
+
+u64 dmp_code_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		  unsigned int index, u64 machine)
+{
+	const struct dmp_code_page *code;
+
+	if (machine & (DMP_PTE_NX | DMP_PTE_US))
+		return machine;
+	code = code_by_leaf(mmu, table, index);
+	return code ? (machine & ~DMP_PTE_ADDR) | code->hfn << DMP_PAGE_SHIFT :
+		      machine;
+}
+
+bool dmp_code_is_copy(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
+		      u64 machine)
+{
+	const struct dmp_code_page *code;
+	unsigned int i;
+
+	if (!frame->code)
+		return false;
+	code = mmu->splicer->code;
+	for (i = 0; i < DMP_CODES_MAX; i++, code++)
+		if (code->hfn == dmp_pte_gfn(machine))
+			return true;
+	return false;
+}
+
+unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; mmu->splicer && i < DMP_CODES_MAX; i++)
+		n += mmu->splicer->code[i].hfn && mmu->splicer->code[i].gfn == gfn;
+	return n;
+}
+
+/*
+ * Whether the tables by which the loaded root maps @gva map it nowhere else,
+ * as far as counts of links tell, up to the table that roots share. Marks
+ * them: see DMP_TABLE_CODE in table.c.
+ */
+static bool mark_path(struct dmp_mmu *mmu, u64 gva)
+{
+	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+
+	while (table->level > 1) {
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(
+				table->entries[dmp_index(gva, table->level)]));
+		if (!table || (table->links != 1 &&
+			       table->level != mmu->paging.levels - 1))
+			return false;
+		table->flags |= DMP_TABLE_CODE;
+	}
+	return true;
+}
+
+/* The frame that @gva executes, if it may be spliced. */
+static struct dmp_frame *code_frame(struct dmp_mmu *mmu, u64 gva,
+				    struct dmp_table *table, unsigned int index,
+				    u64 *gfn)
+{
+	u64 machine = table->entries[index];
+	struct dmp_frame *frame;
+
+	if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
+	    machine & (DMP_PTE_NX | DMP_PTE_US))
+		return NULL;
+	*gfn = table->guest ? dmp_pte_gfn(table->guest[index]) :
+			      table->gfn + index;
+	frame = dmp_frame_find(mmu, *gfn);
+	if (!frame || !dmp_table_may_be(mmu, *gfn) || frame->tables ||
+	    !mark_path(mmu, gva))
+		return NULL;
+	return frame;
+}
+
+static struct dmp_code_page *free_code(struct dmp_mmu *mmu)
+{
+	struct dmp_code_page *code = mmu->splicer->code;
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODES_MAX; i++, code++)
+		if (!code->hfn)
+			return code;
+	return NULL;
+}
+
+struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
+{
+	struct dmp_table *table;
+	struct dmp_frame *frame;
+	struct dmp_code_page *code;
+	unsigned int index;
+	u64 gfn, hfn;
+
+	gva &= ~(u64)(DMP_PAGE_SIZE - 1);
+	table = dmp_table_walk(mmu, gva, &index);
+	if (!table)
+		return NULL;
+	code = code_by_leaf(mmu, table, index);
+	if (code) {
+		code->sites++;
+		return code;
+	}
+	frame = code_frame(mmu, gva, table, index, &gfn);
+	code = frame ? free_code(mmu) : NULL;
+	if (!code)
+		return NULL;
+	hfn = mmu->ops->alloc_page(mmu->host);
+	if (!hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	mmu->pages++;
+	*code = (struct dmp_code_page){
+		.gva = gva, .gfn = gfn, .hfn = hfn, .table = table->id,
+		.index = index, .sites = 1,
+		.copy = dmp_hfn_va(mmu, hfn),
+		.pristine = dmp_hfn_va(mmu, dmp_frame_hfn(frame)),
+	};
+	/* Read-only first: no write may come between the copy and that. */
+	if (!frame->code)
+		dmp_frame_hold(mmu, frame);
+	frame->code = 1;
+	__builtin_memcpy(code->copy, code->pristine, DMP_PAGE_SIZE);
+	dmp_table_refresh_leaf(mmu, table, index);
+	return code;
+}
+
+void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, code->gfn);
+	u32 table = code->table;
+	u64 hfn = code->hfn;
+
+	if (--code->sites)
+		return;
+	code->table = 0;
+	if (table)
+		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, table), code->index);
+	code->hfn = 0;
+	if (!dmp_code_pages_of(mmu, code->gfn)) {
+		frame->code = 0;
+		dmp_frame_release(mmu, frame);
+	}
+	dmp_flush(mmu);
+	mmu->ops->free_page(mmu->host, hfn);
+	mmu->pages--;
+}
+
+void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
+			unsigned int index)
+{
+	struct dmp_code_page *code = code_by_leaf(mmu, table, index);
+
+	if (!code)
+		return;
+	code->table = 0;
+	mmu->splicer->unsettled = true;
+}
+
+/* Splices that bytes [first, end) of the page touch go; the rest is copied. */
+static void page_written(struct dmp_mmu *mmu, struct dmp_code_page *code,
+			 unsigned int first, unsigned int end)
+{
+	unsigned int i = code - mmu->splicer->code;
+
+	dmp_splicer_undo_range(mmu, i, first, end);
+	if (code->hfn)
+		__builtin_memcpy(code->copy + first, code->pristine + first,
+				 end - first);
+}
+
+void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, write->gfn);
+	const u8 *was = (const u8 *)write->old, *now;
+	unsigned int first, end, base = write->first * 8, i;
+
+	if (!mmu->splicer || !frame || !frame->code)
+		return;
+	now = (const u8 *)dmp_hfn_va(mmu, dmp_frame_hfn(frame)) + base;
+	end = write->count * 8;
+	for (first = 0; first < end && now[first] == was[first]; first++)
+		;
+	while (end > first && now[end - 1] == was[end - 1])
+		end--;
+	if (first < end && write->gfn == mmu->splicer->gate_gfn &&
+	    base + first < mmu->splicer->gate_offset + GATE_BYTES &&
+	    mmu->splicer->gate_offset < base + end)
+		dmp_break(mmu, DMP_BROKEN_HANDLER);
+	for (i = 0; first < end && i < DMP_CODES_MAX; i++)
+		if (mmu->splicer->code[i].hfn &&
+		    mmu->splicer->code[i].gfn == write->gfn)
+			page_written(mmu, &mmu->splicer->code[i], base + first,
+				     base + end);
+}

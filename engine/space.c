@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The implant's own tree of page tables, and laying it over the machine
+ * tables; see space.h.
+ */
+#include "space.h"
+#include "table.h"
+
+/* Software bits of the tree's entries (SDM vol. 3, 4.5.4: 11:9 ignored). */
+#define OWNED	(1ull << 9)	/* what the entry points to is freed with it */
+
+static u64 *page_of(const struct dmp_mmu *mmu, u64 entry)
+{
+	return dmp_hfn_va(mmu, dmp_pte_gfn(entry));
+}
+
+static u64 *tree_root(const struct dmp_mmu *mmu)
+{
+	return mmu->space.root_hfn ?
+	       dmp_hfn_va(mmu, mmu->space.root_hfn) : NULL;
+}
+
+static u64 alloc_page(struct dmp_mmu *mmu)
+{
+	u64 hfn = mmu->ops->alloc_page(mmu->host);
+
+	if (hfn)
+		mmu->pages++;
+	else
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	return hfn;
+}
+
+static void free_page(struct dmp_mmu *mmu, u64 hfn)
+{
+	mmu->ops->free_page(mmu->host, hfn);
+	mmu->pages--;
+}
+
+bool dmp_space_start(struct dmp_mmu *mmu)
+{
+	mmu->space.root_hfn = alloc_page(mmu);
+	mmu->space.version = 1;
+	return mmu->space.root_hfn;
+}
+
+static void free_tree(struct dmp_mmu *mmu, u64 hfn, unsigned int level)
+{
+	u64 *table = dmp_hfn_va(mmu, hfn);
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES; i++) {
+		if (!(table[i] & OWNED))
+			continue;
+		if (level > 1)
+			free_tree(mmu, dmp_pte_gfn(table[i]), level - 1);
+		else
+			free_page(mmu, dmp_pte_gfn(table[i]));
+	}
+	free_page(mmu, hfn);
+}
+
+void dmp_space_destroy(struct dmp_mmu *mmu)
+{
+	struct dmp_space *space = &mmu->space;
+	unsigned int level;
+
+	if (space->root_hfn)
+		free_tree(mmu, space->root_hfn, mmu->paging.levels);
+	for (level = 0; level < DMP_LEVEL_MAX; level++)
+		if (space->zero_hfn[level])
+			free_page(mmu, space->zero_hfn[level]);
+	__builtin_memset(space, 0, sizeof(*space));
+}
+
+/*
+ * ---- The tree ----
+ */
+
+static u64 link_to(u64 hfn)
+{
+	return hfn << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_RW | DMP_PTE_A;
+}
+
+/* The entry for @gva at @level, with the tables above it; NULL: no memory. */
+static u64 *make_entry(struct dmp_mmu *mmu, u64 gva, unsigned int level)
+{
+	unsigned int at = mmu->paging.levels;
+	u64 *entry, *table = tree_root(mmu);
+	u64 hfn;
+
+	for (;; at--) {
+		entry = &table[dmp_index(gva, at)];
+		if (at == level)
+			return entry;
+		if (!*entry) {
+			hfn = alloc_page(mmu);
+			if (!hfn)
+				return NULL;
+			*entry = link_to(hfn) | OWNED;
+			mmu->space.grown = true;
+		}
+		/* Not into what zero_table() shares, nor into a large page. */
+		if (!(*entry & OWNED)) {
+			dmp_break(mmu, DMP_BROKEN_ADDRESS);
+			return NULL;
+		}
+		table = page_of(mmu, *entry);
+	}
+}
+
+bool dmp_space_map(struct dmp_mmu *mmu, u64 gva, u64 hfn, u32 flags)
+{
+	u64 *entry = make_entry(mmu, gva, 1);
+
+	if (!entry)
+		return false;
+	*entry = hfn << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_A | DMP_PTE_D |
+		 (flags & DMP_SPACE_RW ? DMP_PTE_RW : 0) |
+		 (flags & DMP_SPACE_OWNED ? OWNED : 0) |
+		 (!(flags & DMP_SPACE_X) && mmu->paging.flags & DMP_PAGING_NX ?
+		  DMP_PTE_NX : 0);
+	return true;
+}
+
+bool dmp_space_map_large(struct dmp_mmu *mmu, u64 gva, u64 hfn)
+{
+	u64 *entry = make_entry(mmu, gva, 2);
+
+	if (!entry)
+		return false;
+	if (*entry)
+		return true;
+	*entry = link_to(hfn) | DMP_PTE_D | DMP_PTE_PS |
+		 (mmu->paging.flags & DMP_PAGING_NX ? DMP_PTE_NX : 0);
+	mmu->space.grown = true;
+	return true;
+}
+
+bool dmp_space_lookup(const struct dmp_mmu *mmu, u64 gva, u64 *hfn)
+{
+	const u64 *table = tree_root(mmu);
+	unsigned int level;
+	u64 entry;
+
+	for (level = mmu->paging.levels; table; level--) {
+		entry = table[dmp_index(gva, level)];
+		if (!(entry & DMP_PTE_P))
+			return false;
+		if (dmp_pte_is_leaf(entry, level)) {
+			*hfn = dmp_pte_gfn(entry) +
+			       (gva >> DMP_PAGE_SHIFT & (dmp_level_pages(level) - 1));
+			return true;
+		}
+		table = page_of(mmu, entry);
+	}
+	return false;
+}
+
+/* The one table of @level (0: a page) that shows zeroes all over. */
+static u64 zero_table(struct dmp_mmu *mmu, unsigned int level)
+{
+	u64 hfn = mmu->space.zero_hfn[level], below, *table;
+	unsigned int i;
+
+	if (hfn)
+		return hfn;
+	below = level ? zero_table(mmu, level - 1) : 0;
+	if (level && !below)
+		return 0;
+	hfn = alloc_page(mmu);
+	if (!hfn)
+		return 0;
+	table = dmp_hfn_va(mmu, hfn);
+	for (i = 0; level && i < DMP_ENTRIES; i++)
+		table[i] = below << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_A |
+			   (level == 1 ? DMP_PTE_D : 0);
+	mmu->space.zero_hfn[level] = hfn;
+	return hfn;
+}
+
+/*
+ * Fill the highest entry that lies in [gva, end) whole and is empty; the bytes
+ * that are done, 0 without memory.
+ */
+static u64 fill_one(struct dmp_mmu *mmu, u64 gva, u64 end)
+{
+	unsigned int level = mmu->paging.levels - 1;
+	u64 *entry, span, hfn;
+
+	for (;; level--) {
+		span = dmp_level_pages(level) << DMP_PAGE_SHIFT;
+		if (gva & (span - 1) || end - gva < span)
+			continue;
+		entry = make_entry(mmu, gva, level);
+		if (!entry)
+			return 0;
+		if (!*entry || level == 1)
+			break;
+	}
+	if (*entry)
+		return span;
+	hfn = zero_table(mmu, level - 1);
+	*entry = hfn ? hfn << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_A |
+		       (level == 1 ? DMP_PTE_D : 0) : 0;
+	return hfn ? span : 0;
+}
+
+bool dmp_space_fill(struct dmp_mmu *mmu, u64 gva, u64 end)
+{
+	u64 done;
+
+	for (; gva < end; gva += done) {
+		done = fill_one(mmu, gva, end);
+		if (!done)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * ---- Overlays ----
+ */
+
+static const struct dmp_overlay *overlay_find(const struct dmp_mmu *mmu,
+					      const struct dmp_table *table,
+					      unsigned int index)
+{
+	const struct dmp_overlay *o = mmu->space.overlay;
+	unsigned int i;
+
+	for (i = 0; i < mmu->space.overlays; i++, o++)
+		if (o->table == table->id && o->index == index)
+			return o;
+	return NULL;
+}
+
+/* A root shows the tree's top wherever it has nothing; others what is noted. */
+u64 dmp_space_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		    unsigned int index)
+{
+	const struct dmp_overlay *o;
+
+	if (table->flags & DMP_TABLE_ROOT && mmu->space.root_hfn)
+		return tree_root(mmu)[index];
+	if (!(table->flags & DMP_TABLE_OVERLAID))
+		return 0;
+	o = overlay_find(mmu, table, index);
+	return o ? o->machine : 0;
+}
+
+void dmp_space_forget_table(struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	struct dmp_space *space = &mmu->space;
+	unsigned int i = 0;
+
+	if (!(table->flags & DMP_TABLE_OVERLAID))
+		return;
+	while (i < space->overlays) {
+		if (space->overlay[i].table == table->id)
+			space->overlay[i] = space->overlay[--space->overlays];
+		else
+			i++;
+	}
+}
+
+static bool overlay_add(struct dmp_mmu *mmu, struct dmp_table *table,
+			unsigned int index, u64 machine)
+{
+	struct dmp_space *space = &mmu->space;
+
+	if (!(table->flags & DMP_TABLE_ROOT)) {
+		if (space->overlays == DMP_OVERLAYS_MAX)
+			return false;
+		space->overlay[space->overlays++] = (struct dmp_overlay){
+			.machine = machine, .table = table->id, .index = index,
+		};
+		table->flags |= DMP_TABLE_OVERLAID;
+	}
+	dmp_table_overlay(table, index, machine);
+	return true;
+}
+
+static bool lay_over(struct dmp_mmu *mmu, struct dmp_table *table,
+		     const u64 *tree)
+{
+	struct dmp_table *child;
+	unsigned int i;
+	u64 machine;
+
+	for (i = 0; i < DMP_ENTRIES; i++) {
+		if (!tree[i])
+			continue;
+		machine = table->entries[i];
+		if (machine == tree[i])
+			continue;
+		if (!machine) {
+			if (!overlay_add(mmu, table, i, tree[i]))
+				return false;
+			continue;
+		}
+		if (dmp_is_trap(&mmu->paging, machine) || table->level <= 2 ||
+		    tree[i] & DMP_PTE_PS)
+			return false;
+		child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+		if (!child || !child->guest ||
+		    !lay_over(mmu, child, page_of(mmu, tree[i])))
+			return false;
+	}
+	return true;
+}
+
+bool dmp_space_sync(struct dmp_mmu *mmu)
+{
+	struct dmp_space *space = &mmu->space;
+	struct dmp_root *root = mmu->loaded;
+
+	if (mmu->broken || !space->root_hfn || !root)
+		return !mmu->broken;
+	if (space->grown) {
+		space->grown = false;
+		space->version++;
+	}
+	if (root->version == space->version)
+		return true;
+	root->version = space->version;
+	if (lay_over(mmu, dmp_table_of(mmu, root->table), tree_root(mmu)))
+		return true;
+	dmp_break(mmu, DMP_BROKEN_ADDRESS);
+	return false;
+}
+
+unsigned int dmp_space_free_tops(const struct dmp_mmu *mmu, unsigned int count)
+{
+	const struct dmp_table *root = dmp_table_of(mmu, mmu->loaded->table);
+	const u64 *tree = tree_root(mmu);
+	unsigned int i, run = 0;
+
+	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES && run < count; i++)
+		run = root->guest[i] || tree[i] ? 0 : run + 1;
+	return run == count ? i - count : 0;
+}
+
+bool dmp_space_is_free(const struct dmp_mmu *mmu, u64 gva)
+{
+	const struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	unsigned int index;
+	u64 machine;
+
+	for (;;) {
+		index = dmp_index(gva, table->level);
+		machine = table->entries[index];
+		if (!machine || machine == dmp_space_entry(mmu, table, index))
+			return !table->guest[index];
+		if (table->level <= 2 || dmp_is_trap(&mmu->paging, machine))
+			return false;
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+		if (!table || !table->guest)
+			return false;
+	}
+}

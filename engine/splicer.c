@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The implant's life, and taking a vCPU out of it; see splicer.h.
+ */
+#include "splicer.h"
+#include "cache.h"
+#include "space.h"
+#include "table.h"
+
+#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
+#define LARGE_PAGE	(1ull << 21)
+#define LARGE_PAGES	512u
+
+/*
+ * Where stubs may be, below the handler: all that a jump with a trap byte for
+ * its highest can reach (33xxxxxx to 34000000 below) and the handler's
+ * neighbours by some 64 MiB.
+ */
+#define PUBLIC_START	0x38000000ull
+#define PUBLIC_END	0x30000000ull
+
+const char *dmp_start_refusal_name(enum dmp_start_refusal why)
+{
+	static const char * const name[DMP_START_REASONS] = {
+		[DMP_START_OK]		= "none",
+		[DMP_START_HANDLER]	= "page-fault-handler",
+		[DMP_START_NO_ROOM]	= "no-room",
+		[DMP_START_LAYOUT]	= "memory-layout",
+		[DMP_START_BROKEN]	= "broken",
+	};
+
+	return why < DMP_START_REASONS ? name[why] : "unknown";
+}
+
+/*
+ * ---- The private region ----
+ */
+
+/* The address of top-level entry @index. */
+static u64 top_gva(const struct dmp_mmu *mmu, u64 index)
+{
+	unsigned int shift = DMP_PAGE_SHIFT + 9 * (mmu->paging.levels - 1);
+
+	return index << shift | ~0ull << (shift + 9);
+}
+
+/* Whether the 2 MiB of host memory around @hfn may be shown as one. */
+static bool is_large_ram(const struct dmp_mmu *mmu, u64 hfn)
+{
+	return mmu->ops->is_ram &&
+	       mmu->ops->is_ram(mmu->host, hfn & ~(u64)(LARGE_PAGES - 1),
+				LARGE_PAGES);
+}
+
+bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn)
+{
+	u64 gva = mmu->splicer->implant->window + (hfn << DMP_PAGE_SHIFT), is;
+
+	if (dmp_space_lookup(mmu, gva, &is))
+		return true;
+	if (is_large_ram(mmu, hfn))
+		return dmp_space_map_large(mmu, gva & ~(LARGE_PAGE - 1),
+					   hfn & ~(u64)(LARGE_PAGES - 1));
+	return dmp_space_map(mmu, gva, hfn, DMP_SPACE_RW);
+}
+
+/* Neighbours are mostly of one large page: not looked up each. */
+static bool show_slots(struct dmp_mmu *mmu)
+{
+	const struct dmp_slot *slot;
+	u64 i, hfn, chunk = ~0ull;
+	unsigned int s;
+
+	for (s = 0; s < mmu->slots; s++) {
+		slot = &mmu->slot[s];
+		for (i = 0; i < slot->npages; i++) {
+			hfn = dmp_frame_hfn(&slot->frames[i]);
+			if (!hfn || hfn / LARGE_PAGES == chunk)
+				continue;
+			if (!dmp_splicer_show(mmu, hfn))
+				return false;
+			if (is_large_ram(mmu, hfn))
+				chunk = hfn / LARGE_PAGES;
+		}
+	}
+	return true;
+}
+
+static bool show_tables(struct dmp_mmu *mmu)
+{
+	struct dmp_table *table;
+	u32 id = 0;
+
+	while ((table = dmp_table_next(mmu, &id)))
+		if (!dmp_splicer_show(mmu, table->hfn))
+			return false;
+	return true;
+}
+
+static unsigned int bits_of(u64 count)
+{
+	unsigned int bits = 1;
+
+	while (count > 1ull << bits)
+		bits++;
+	return bits;
+}
+
+/*
+ * Frame records, and zeroes up to a power of two: so that a stub needs no more
+ * than a mask to know that there is a record.
+ */
+static bool map_frames(struct dmp_mmu *mmu, const struct dmp_start *start,
+		       unsigned int gfn_bits)
+{
+	u64 gva = mmu->splicer->frames_gva, bytes = start->gfns * DMP_FRAME_BYTES;
+	u64 offset, hfn;
+
+	for (offset = 0; offset < bytes; offset += DMP_PAGE_SIZE) {
+		hfn = mmu->ops->page_hfn(mmu->host, (u8 *)start->frames + offset);
+		if (hfn && !dmp_space_map(mmu, gva + offset, hfn, DMP_SPACE_RW))
+			return false;
+	}
+	return dmp_space_fill(mmu, gva, gva + ((u64)DMP_FRAME_BYTES << gfn_bits) +
+				   DMP_PAGE_SIZE);
+}
+
+/* Where the private region is, and what the implant says of it. */
+static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
+					    const struct dmp_start *start,
+					    unsigned int gfn_bits)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_implant *implant = splicer->implant;
+	u64 span = dmp_level_pages(mmu->paging.levels);
+	unsigned int tops = (start->host_pages + span - 1) / span, first;
+
+	/* One for the records: 24 bytes of 4096 each. */
+	first = dmp_space_free_tops(mmu, tops + 1);
+	if (!first || (u64)DMP_FRAME_BYTES << gfn_bits > span << DMP_PAGE_SHIFT)
+		return DMP_START_NO_ROOM;
+	implant->window = top_gva(mmu, first);
+	splicer->frames_gva = top_gva(mmu, first + tops);
+	implant->frames = splicer->frames_gva;
+	implant->frame_mask = ((1ull << gfn_bits) - 1) << DMP_PAGE_SHIFT;
+	implant->leaf_mask = DMP_PTE_P | DMP_PTE_US | DMP_PTE_A |
+			     (DMP_PTE_ADDR & ~implant->frame_mask);
+	if (!(mmu->paging.flags & DMP_PAGING_NX))
+		implant->leaf_mask |= DMP_PTE_NX;
+	implant->levels = mmu->paging.levels;
+	implant->trap = mmu->paging.trap_bit;
+	implant->lazy = dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
+	return map_frames(mmu, start, gfn_bits) && show_slots(mmu) &&
+	       show_tables(mmu) ? DMP_START_OK : DMP_START_BROKEN;
+}
+
+/*
+ * ---- The public region ----
+ */
+
+void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags)
+{
+	u64 hfn = mmu->ops->alloc_page(mmu->host);
+
+	if (!hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	if (!dmp_space_map(mmu, gva, hfn, flags | DMP_SPACE_OWNED)) {
+		mmu->ops->free_page(mmu->host, hfn);
+		return NULL;
+	}
+	mmu->pages++;
+	return dmp_hfn_va(mmu, hfn);
+}
+
+/* The filter, its page before the implant's at the distance it asks for. */
+static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	const u32 pages = DMP_IMPLANT_BYTES / DMP_PAGE_SIZE;
+	struct dmp_filter_place place;
+	u64 gva, *slow;
+	void *code;
+	u32 i;
+
+	gva = (splicer->public_start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+	while (!dmp_space_is_free(mmu, gva)) {
+		gva += LARGE_PAGE;
+		if (gva >= splicer->public_end)
+			return DMP_START_NO_ROOM;
+	}
+	splicer->filter_gva = gva;
+	splicer->implant_gva = gva + DMP_FILTER_DISTANCE;
+	for (i = 0; i < pages; i++)
+		if (!dmp_space_map(mmu, splicer->implant_gva + i * DMP_PAGE_SIZE,
+				   splicer->implant_hfn + i, DMP_SPACE_RW))
+			return DMP_START_BROKEN;
+	/* Present, and the kernel's: a stub leaves such an entry to the VMM. */
+	splicer->slow_gva = splicer->implant_gva + DMP_IMPLANT_BYTES;
+	slow = dmp_splicer_add_page(mmu, splicer->slow_gva, 0);
+	code = dmp_splicer_add_page(mmu, splicer->filter_gva, DMP_SPACE_X);
+	if (!slow || !code)
+		return DMP_START_BROKEN;
+	for (i = 0; i < DMP_ENTRIES; i++)
+		slow[i] = DMP_PTE_P;
+	place = (struct dmp_filter_place){
+		.filter = splicer->filter_gva,
+		.implant = splicer->implant_gva,
+		.public_start = splicer->public_start,
+		.public_end = splicer->public_end,
+	};
+	__builtin_memcpy(place.hypercall, splicer->hypercall,
+			 sizeof(place.hypercall));
+	return dmp_filter_install(code, DMP_PAGE_SIZE, &place) ==
+	       DMP_FILTER_INSTALLED ? DMP_START_OK : DMP_START_NO_ROOM;
+}
+
+/* The gate that leads to the handler may not change unseen. */
+static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_table *table;
+	struct dmp_frame *frame;
+	unsigned int index;
+	u64 gfn;
+
+	table = dmp_table_walk(mmu, gate, &index);
+	if (!table || !(table->entries[index] & DMP_PTE_P) ||
+	    dmp_is_trap(&mmu->paging, table->entries[index]))
+		return false;
+	gfn = table->guest ? dmp_pte_gfn(table->guest[index]) :
+			     table->gfn + index;
+	frame = dmp_frame_find(mmu, gfn);
+	if (!frame || !dmp_table_may_be(mmu, gfn))
+		return false;
+	splicer->gate_gfn = gfn;
+	splicer->gate_offset = gate & PAGE_MASK;
+	if (!frame->code)
+		dmp_frame_hold(mmu, frame);
+	frame->code = 1;
+	return true;
+}
+
+static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
+					     const struct dmp_start *start)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_site *prologue = &splicer->prologue;
+
+	prologue->rip = start->handler;
+	prologue->state = DMP_SITE_COUNTING;
+	dmp_site_install(mmu, prologue, DMP_SPLICE_PROLOGUE | DMP_SPLICE_CALLS);
+	if (prologue->state != DMP_SITE_SPLICED || !watch_gate(mmu, start->gate))
+		return DMP_START_HANDLER;
+	splicer->implant->deliver = prologue->stub.gva + prologue->stub.deliver;
+	return DMP_START_OK;
+}
+
+static enum dmp_start_refusal start(struct dmp_mmu *mmu,
+				    const struct dmp_start *start)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	unsigned int gfn_bits = bits_of(start->gfns);
+	enum dmp_start_refusal why;
+
+	if (!dmp_space_start(mmu))
+		return DMP_START_BROKEN;
+	if (start->handler < 1ull << 63 || !start->frames)
+		return start->frames ? DMP_START_HANDLER : DMP_START_LAYOUT;
+	splicer->public_start = (start->handler & ~PAGE_MASK) - PUBLIC_START;
+	splicer->public_end = (start->handler & ~PAGE_MASK) - PUBLIC_END;
+	/* For the filter's comparison. */
+	if (splicer->public_start >> 32 != splicer->public_end >> 32)
+		splicer->public_start = splicer->public_end >> 32 << 32;
+	dmp_cache_flush(mmu);
+	why = place_private(mmu, start, gfn_bits);
+	if (!why)
+		why = place_public(mmu);
+	if (!why)
+		why = splice_handler(mmu, start);
+	return why;
+}
+
+enum dmp_start_refusal dmp_splicer_start(struct dmp_mmu *mmu,
+					 struct dmp_splicer *splicer,
+					 const struct dmp_start *what)
+{
+	enum dmp_start_refusal why;
+
+	mmu->splicer = splicer;
+	why = start(mmu, what);
+	if (why)
+		return mmu->broken ? DMP_START_BROKEN : why;
+	splicer->active = true;
+	dmp_splicer_settle(mmu);
+	return mmu->broken ? DMP_START_BROKEN : DMP_START_OK;
+}
+
+void dmp_splicer_destroy(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	unsigned int i;
+
+	if (!splicer)
+		return;
+	for (i = 0; i < DMP_CODES_MAX; i++) {
+		if (!splicer->code[i].hfn)
+			continue;
+		mmu->ops->free_page(mmu->host, splicer->code[i].hfn);
+		mmu->pages--;
+		splicer->code[i].hfn = 0;
+	}
+	dmp_space_destroy(mmu);
+	splicer->active = false;
+	mmu->splicer = NULL;
+}
+
+/* Code that the guest maps there no more takes its splices along. */
+static void drop_lost_code(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	unsigned int i;
+
+	splicer->unsettled = false;
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (splicer->code[i].hfn && !splicer->code[i].table)
+			dmp_splicer_undo_range(mmu, i, 0, DMP_PAGE_SIZE);
+}
+
+void dmp_splicer_settle(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	const struct dmp_table *table;
+
+	if (!splicer->active || !mmu->loaded)
+		return;
+	if (splicer->unsettled)
+		drop_lost_code(mmu);
+	if (mmu->broken || !dmp_space_sync(mmu))
+		return;
+	dmp_cache_switch_root(mmu);
+	table = dmp_table_of(mmu, mmu->loaded->table);
+	splicer->implant->root = splicer->implant->window +
+				 (table->hfn << DMP_PAGE_SHIFT);
+	splicer->implant->guest_root = splicer->implant->window +
+		(dmp_frame_find(mmu, table->gfn)->leaf & DMP_PTE_ADDR);
+	/* The filter raises it for this root, too. */
+	mmu->loaded->lazy_d |= splicer->filter_root == mmu->loaded &&
+			       splicer->implant->state & DMP_IMPLANT_LAZY_D;
+	splicer->filter_root = mmu->loaded;
+	splicer->implant->state = mmu->loaded->lazy_d ? DMP_IMPLANT_LAZY_D : 0;
+}
+
+/*
+ * ---- Leaving ----
+ */
+
+static struct dmp_site *site_at(struct dmp_splicer *splicer, u64 rip)
+{
+	struct dmp_site *site;
+	unsigned int i;
+
+	for (i = 0; i <= DMP_SITES_MAX; i++) {
+		site = i < DMP_SITES_MAX ? &splicer->site[i] : &splicer->prologue;
+		/* Tombstones, too. */
+		if (site->stub.gva && rip - site->stub.gva < site->stub.size)
+			return site;
+	}
+	return NULL;
+}
+
+static void leave_filter(struct dmp_splicer *splicer, bool hypercall,
+			 struct dmp_filter_regs *regs, struct dmp_left *left)
+{
+	unsigned int offset = regs->rip - splicer->filter_gva;
+
+	hypercall &= offset == dmp_filter_hypercall_offset();
+	dmp_filter_leave(offset, splicer->implant, regs, &left->filter);
+	switch (left->filter.kind) {
+	case DMP_LEFT_FAULT:
+		regs->rip = splicer->prologue.rip;
+		left->kind = hypercall ? DMP_LEFT_FAULT_ASKED :
+					 DMP_LEFT_FAULT_BEGUN;
+		break;
+	case DMP_LEFT_FOLLOW:
+	case DMP_LEFT_COUNT:
+		left->unfinished = true;
+		left->kind = DMP_LEFT_UNWIND;
+		break;
+	case DMP_LEFT_RESOLVED:
+		left->kind = DMP_LEFT_UNWIND;
+		break;
+	case DMP_LEFT_NOWHERE:
+		break;
+	}
+}
+
+static void leave_stub(struct dmp_splicer *splicer, struct dmp_site *site,
+		       struct dmp_filter_regs *regs, struct dmp_left *left)
+{
+	if (!dmp_stub_leave(&site->stub, splicer->implant,
+			    regs->rip - site->stub.gva, regs->gpr,
+			    &regs->rflags, &left->stub))
+		return;
+	left->site = site;
+	left->unfinished = left->stub.phase == DMP_STUB_FINISH;
+	left->kind = site == &splicer->prologue &&
+		     left->stub.rip == site->rip ? DMP_LEFT_FAULT_BEGUN :
+						   DMP_LEFT_HOME;
+	regs->rip = left->stub.rip;
+}
+
+void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs,
+		       bool hypercall, struct dmp_left *left)
+{
+	struct dmp_site *site;
+
+	*left = (struct dmp_left){ .kind = DMP_LEFT_OUTSIDE };
+	if (!dmp_splicer_has(splicer, regs->rip))
+		return;
+	site = site_at(splicer, regs->rip);
+	if (site)
+		leave_stub(splicer, site, regs, left);
+	else if (regs->rip - splicer->filter_gva < DMP_PAGE_SIZE)
+		leave_filter(splicer, hypercall, regs, left);
+	else if (regs->rip == splicer->prologue.rip &&
+		 splicer->prologue.state == DMP_SITE_SPLICED)
+		left->kind = DMP_LEFT_FAULT_BEGUN;
+}
+
+/*
+ * The guest entry @index of @table was @old: follow it, at each level that its
+ * frame is a table of. @walked: as of dmp_frame_follow().
+ */
+static void finish_entry(struct dmp_mmu *mmu, struct dmp_table *table,
+			 u32 index, u64 old, unsigned int walked)
+{
+	if (!table || !table->id || !table->guest ||
+	    !(table->flags & DMP_TABLE_HELD) || index >= DMP_ENTRIES) {
+		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
+		return;
+	}
+	dmp_frame_follow(mmu, table->gfn, index, 1, &old, walked);
+}
+
+static void uncount(struct dmp_mmu *mmu, const struct dmp_table *table,
+		    const struct dmp_stub_exit *stub)
+{
+	struct dmp_frame *frame;
+
+	if (!stub->counted)
+		return;
+	frame = dmp_frame_find(mmu, dmp_pte_gfn(stub->counted > 0 ?
+				       DMP_READ_ONCE(table->guest[stub->index]) :
+				       stub->old));
+	if (frame)
+		frame->writable -= stub->counted;
+	else
+		dmp_break(mmu, DMP_BROKEN_COUNT);
+}
+
+void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
+{
+	struct dmp_table *table;
+	struct dmp_frame *frame;
+
+	if (mmu->broken)
+		return;
+	mmu->splicer->finished++;
+	if (left->kind == DMP_LEFT_UNWIND) {
+		table = dmp_table_by_hfn(mmu, left->filter.table);
+		frame = dmp_frame_find(mmu, left->filter.gfn);
+		if (left->filter.kind == DMP_LEFT_FOLLOW)
+			finish_entry(mmu, table, left->filter.index,
+				     left->filter.old, 1);
+		else if (frame)
+			frame->writable++;
+	} else {
+		left->site->finished++;
+		table = left->stub.at.table < mmu->chunks << DMP_CHUNK_SHIFT ?
+			dmp_table_of(mmu, left->stub.at.table) : NULL;
+		if (table && table->guest)
+			uncount(mmu, table, &left->stub);
+		finish_entry(mmu, table, left->stub.index, left->stub.old, 0);
+	}
+	dmp_mmu_settle(mmu);
+}
+
+u64 dmp_splicer_breakpoint(const struct dmp_splicer *splicer, u64 rip)
+{
+	const struct dmp_site *site;
+	unsigned int i;
+
+	for (i = 0; i <= DMP_SITES_MAX; i++) {
+		site = i < DMP_SITES_MAX ? &splicer->site[i] : &splicer->prologue;
+		if (site->state == DMP_SITE_SPLICED && rip > site->rip &&
+		    rip < site->rip + site->stub.plan.len)
+			return dmp_stub_resume(&site->stub, rip);
+	}
+	return 0;
+}
+
+u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip)
+{
+	struct dmp_filter_regs regs = { .rip = rip };
+	struct dmp_stub_exit exit;
+	struct dmp_site *site;
+
+	site = dmp_splicer_has(splicer, rip) ? site_at(splicer, rip) : NULL;
+	if (!site || !dmp_stub_leave(&site->stub, splicer->implant,
+				     rip - site->stub.gva, regs.gpr,
+				     &regs.rflags, &exit))
+		return rip;
+	return exit.rip;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Splicing a guest: the implant's life, the sites, and taking a vCPU out of
+ * the implant. The parts: space.h (where it is), code_page.h (the guest's code as
+ * it sees it executed), cache.h (what stubs know), splice.h and stub.h (what
+ * is written), filter.h (what stands before the guest's #PF handler).
+ *
+ * Calls as in machine.h, but for dmp_splicer_leave().
+ */
+#ifndef DMP_SPLICER_H
+#define DMP_SPLICER_H
+
+#include "code_page.h"
+#include "filter.h"
+#include "stub.h"
+
+#define DMP_SITES_MAX	192
+#define DMP_ROOMS_MAX	64
+
+/* Traps at one instruction before it is replaced, by default. */
+#define DMP_SITE_THRESHOLD	8u
+/* Undone so often it is left alone; each time asks for twice the traps. */
+#define DMP_SITE_UNDOS_MAX	4u
+
+/* Why there is no implant. */
+enum dmp_start_refusal {
+	DMP_START_OK,
+	DMP_START_HANDLER,	/* the guest's #PF handler cannot be spliced */
+	DMP_START_NO_ROOM,	/* no addresses that the guest leaves alone */
+	DMP_START_LAYOUT,	/* guest memory too scattered for its records */
+	DMP_START_BROKEN,	/* see mmu->broken */
+	DMP_START_REASONS
+};
+
+const char *dmp_start_refusal_name(enum dmp_start_refusal why);
+
+enum dmp_site_state {
+	DMP_SITE_FREE,
+	DMP_SITE_COUNTING,
+	DMP_SITE_SPLICED,
+	DMP_SITE_UNDONE,	/* counting again */
+	DMP_SITE_REFUSED,
+	DMP_SITE_STATES
+};
+
+/* Why a site is refused, beyond enum dmp_splice_refusal, _stub_refusal. */
+enum dmp_site_refusal {
+	DMP_SITE_OK,
+	DMP_SITE_PLAN,		/* site->plan_refusal */
+	DMP_SITE_STUB,		/* site->stub_refusal */
+	DMP_SITE_NO_ROOM,	/* no place within reach */
+	DMP_SITE_CODE,		/* its page cannot be spliced, see code_page.h */
+	DMP_SITE_OVERLAPS,	/* another splice is there */
+	DMP_SITE_UNDONE_OFTEN,
+	DMP_SITE_ASKED,		/* somebody asked for it */
+	DMP_SITE_REASONS
+};
+
+const char *dmp_site_state_name(enum dmp_site_state state);
+
+struct dmp_site {
+	u64 rip;
+	u8 state;		/* enum dmp_site_state */
+	u8 refusal;		/* enum dmp_site_refusal */
+	u8 detail;		/* of PLAN or STUB: their enums */
+	u8 form;		/* enum dmp_insn_form */
+	u8 undos;
+	u16 code;		/* index in splicer->code */
+	u64 traps;		/* before it was spliced, in all */
+	u64 since;		/* since then */
+	u64 finished;		/* hypercalls of its stub */
+	struct dmp_stub stub;	/* valid once spliced; stays as a tombstone */
+	u8 bytes[DMP_SPLICE_BYTES_MAX];	/* of the splice */
+};
+
+/* The reason as text: the site's, or that of the part that refused it. */
+const char *dmp_site_refusal_name(const struct dmp_site *site);
+
+/* A page of stubs. */
+struct dmp_room {
+	u64 gva;
+	u8 *page;
+	u32 used;
+};
+
+/* The host allocates it, zeroed, with .implant, and frees it in the end. */
+struct dmp_splicer {
+	struct dmp_implant *implant;	/* the host's address of it, aligned */
+	u64 implant_hfn;		/* physically contiguous */
+	u8 hypercall[DMP_STUB_HYPERCALL];
+	u32 threshold;
+
+	bool active;
+	bool unsettled;			/* see dmp_splicer_settle() */
+	u64 implant_gva, filter_gva;
+	u64 public_start, public_end;	/* all that is executable is inside */
+	u64 frames_gva;
+	u64 slow_gva;			/* a page that stubs take for a machine
+					 * table which they do not understand
+					 */
+	u16 cache_top;			/* top-level index of what is cached */
+	u64 cache_link;			/* and the machine entry there */
+	const struct dmp_root *filter_root;	/* whose .state the implant has */
+
+	struct dmp_site prologue;	/* the splice of the #PF handler */
+	u64 gate_gfn;			/* frame and offset of its IDT gate */
+	u32 gate_offset;
+
+	struct dmp_room room[DMP_ROOMS_MAX];
+	u32 rooms;
+	struct dmp_site site[DMP_SITES_MAX];
+	struct dmp_code_page code[DMP_CODES_MAX];
+	u64 stubs, undone, finished, resolved;
+};
+
+/* What the host knows when it starts an implant. */
+struct dmp_start {
+	u64 handler;		/* gva that IDT gate 14 leads to */
+	u64 gate;		/* gva of that gate */
+	u64 host_pages;		/* no hfn is above */
+	struct dmp_frame *frames;	/* the records are one array: of gfn 0 */
+	u64 gfns;		/* so many */
+};
+
+/**
+ * dmp_splicer_start() - place the implant and splice the #PF handler
+ * @mmu: engaged, with a root loaded
+ * @splicer: zeroed but for .implant, .implant_hfn, .hypercall, .threshold
+ * @start: see there
+ *
+ * On a refusal the machine tables are of no use any more: disengage.
+ */
+enum dmp_start_refusal dmp_splicer_start(struct dmp_mmu *mmu,
+					 struct dmp_splicer *splicer,
+					 const struct dmp_start *start);
+
+/* Give back what the engine allocated; the splicer itself is the host's. */
+void dmp_splicer_destroy(struct dmp_mmu *mmu);
+
+/*
+ * A page of the engine's, zeroed, at @gva of the implant; NULL, and broken,
+ * without memory. @flags: DMP_SPACE_*.
+ */
+void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags);
+
+/* A new machine table: the implant must see it. */
+bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn);
+
+/* At the end of each call from outside; root.c. */
+void dmp_splicer_settle(struct dmp_mmu *mmu);
+
+/* Splices that bytes [first, end) of code page @code touch are undone. */
+void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,
+			    unsigned int first, unsigned int end);
+
+/*
+ * Replace the instructions at site->rip; site->state says whether it was done.
+ * @flags: as of dmp_splice_plan().
+ */
+void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags);
+
+/* Undo one splice. */
+void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
+		   enum dmp_site_refusal why);
+
+/*
+ * An instruction of the kernel's at @rip has written the guest table at @gfn
+ * by @gva, and trapped. Counts, and splices when it is time.
+ */
+void dmp_site_trap(struct dmp_mmu *mmu, u64 rip, u64 gva, u64 gfn);
+
+/*
+ * ---- Leaving the implant ----
+ */
+
+enum dmp_left_kind {
+	DMP_LEFT_OUTSIDE,	/* it was not in the implant */
+	DMP_LEFT_HOME,		/* registers are the guest's own */
+	/*
+	 * At the guest's #PF handler, with the frame the CPU made: the fault
+	 * has to be looked at (the filter asks), or may be left to the filter
+	 * as long as there is one (it had only begun).
+	 */
+	DMP_LEFT_FAULT_ASKED,
+	DMP_LEFT_FAULT_BEGUN,
+	/*
+	 * The fault is resolved: unwind the frame at RSP (no error code).
+	 */
+	DMP_LEFT_UNWIND,
+};
+
+struct dmp_left {
+	enum dmp_left_kind kind;
+	/* Then dmp_splicer_finish() has to be called, before anything else. */
+	bool unfinished;
+	struct dmp_stub_exit stub;
+	struct dmp_filter_left filter;
+	struct dmp_site *site;
+};
+
+static inline bool dmp_splicer_has(const struct dmp_splicer *splicer, u64 rip)
+{
+	return rip - splicer->public_start <
+	       splicer->public_end - splicer->public_start ||
+	       rip == splicer->prologue.rip;
+}
+
+/*
+ * Take the vCPU out of the implant, if it is in there. Changes nothing of the
+ * engine's: no lock is needed as long as the splicer stays. @hypercall: the
+ * exit is for the hypercall at RIP.
+ */
+void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs,
+		       bool hypercall, struct dmp_left *left);
+
+/* Make the machine tables follow what a vCPU was doing when it left. */
+void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left);
+
+/*
+ * Where to go on after a #BP at @rip: in a stub, when a splice is there;
+ * 0: it is the guest's own INT3.
+ */
+u64 dmp_splicer_breakpoint(const struct dmp_splicer *splicer, u64 rip);
+
+/* The guest's address of what runs at @rip, should that be a stub's. */
+u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip);
+
+#endif /* DMP_SPLICER_H */

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Beginning and end of an implant: trust, memory, the guest's #PF handler.
+ */
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <asm/desc_defs.h>
+
+#include "engine.h"
+#include "x86.h"
+
+DEFINE_STATIC_KEY_FALSE(kvm_dmp_splicing);
+EXPORT_SYMBOL_GPL(kvm_dmp_splicing);
+
+/*
+ * The implant runs in the guest's kernel and writes machine tables: that
+ * kernel could read and write the host's memory through the implant's private
+ * region. Only for guests whose kernel is trusted as much as the host's.
+ */
+static bool trust;
+module_param_named(dmp_trust, trust, bool, 0644);
+MODULE_PARM_DESC(dmp_trust, "Trust the kernels of guests in mode on with this host's memory (default N: mode on is mode engaged)");
+
+static unsigned int threshold = DMP_SITE_THRESHOLD;
+module_param_named(dmp_threshold, threshold, uint, 0644);
+MODULE_PARM_DESC(dmp_threshold, "Traps at an instruction before it is replaced (default 8)");
+
+/*
+ * QEMU (7.2, target/i386) asks the intercept of INTn for INT3, too, and never
+ * that of #BP. On hardware it is that of #BP; APM vol. 2, 15.12.4.
+ */
+bool kvm_dmp_int3_is_swint(void)
+{
+	return hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
+}
+EXPORT_SYMBOL_GPL(kvm_dmp_int3_is_swint);
+
+bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
+{
+	static const u8 vmmcall[DMP_STUB_HYPERCALL] = { 0x0f, 0x01, 0xd9 };
+	struct dmp_splicer *s;
+
+	if (!READ_ONCE(trust) || !kvm_x86_ops.dmp_intercepts)
+		return true;
+	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	if (!s || kvm_dmp_inject_failure(e, _THIS_IP_)) {
+		kvfree(s);
+		return false;
+	}
+	e->splicer = s;
+	e->implant = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO,
+				 get_order(DMP_IMPLANT_BYTES));
+	if (!e->implant || kvm_dmp_inject_failure(e, _THIS_IP_))
+		return false;
+	s->implant = page_address(e->implant);
+	s->implant_hfn = page_to_pfn(e->implant);
+	s->threshold = max(READ_ONCE(threshold), 1u);
+	memcpy(s->hypercall, vmmcall, sizeof(vmmcall));
+	return true;
+}
+
+void kvm_dmp_free_splicer(struct kvm_dmp_engine *e)
+{
+	if (e->implant)
+		__free_pages(e->implant, get_order(DMP_IMPLANT_BYTES));
+	kvfree(e->splicer);
+}
+
+/*
+ * What a large page of the window may show: RAM all over. Of a range that is
+ * nothing else, and RAM at both ends.
+ */
+bool kvm_dmp_is_host_ram(u64 hfn, u64 pages)
+{
+	return region_intersects(PFN_PHYS(hfn), pages << PAGE_SHIFT,
+				 IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) ==
+	       REGION_INTERSECTS &&
+	       page_is_ram(hfn) && page_is_ram(hfn + pages - 1);
+}
+
+/* Where #PF leads to; 0 when that is no kernel's 64-bit handler. */
+static u64 find_handler(struct kvm_vcpu *vcpu, u64 *gate_gva)
+{
+	struct x86_exception e;
+	struct desc_ptr idt;
+	gate_desc gate;
+
+	static_call(kvm_x86_get_idt)(vcpu, &idt);
+	if (idt.size < (PF_VECTOR + 1) * sizeof(gate) - 1)
+		return 0;
+	*gate_gva = idt.address + PF_VECTOR * sizeof(gate);
+	if (kvm_read_guest_virt(vcpu, *gate_gva, &gate, sizeof(gate), &e))
+		return 0;
+	if (!gate.bits.p || (gate.bits.type != GATE_INTERRUPT))
+		return 0;
+	return gate_offset(&gate);
+}
+
+void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_engine *e = vm->engine;
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct dmp_start start = {
+		.host_pages = PFN_UP(__pa(high_memory)),
+		.frames = e->records, .gfns = e->gfns,
+	};
+
+	lockdep_assert_held(&vm->engine_lock);
+	vm->splice_refusal = DMP_START_OK;
+	if (!e->splicer)
+		return;
+	start.handler = find_handler(vcpu, &start.gate);
+	vm->splice_refusal = dmp_splicer_start(&e->mmu, e->splicer, &start);
+	if (vm->splice_refusal)
+		return;
+	d->splicer = e->splicer;
+	d->injected.pending = false;
+	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, true);
+}
+
+void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.dmp->splicer = NULL;
+	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, false);
+}
+
+/* It leaves on its way out of the guest, which takes no lock and never waits. */
+static void wait_outside(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		while (vcpu->arch.dmp && smp_load_acquire(&vcpu->arch.dmp->inside))
+			cond_resched();	/* pairs with __kvm_dmp_leave() */
+}
+
+void kvm_dmp_wait_idle(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		while (vcpu != kvm_get_running_vcpu() && vcpu->arch.dmp &&
+		       smp_load_acquire(&vcpu->arch.dmp->busy))
+			cond_resched();	/* pairs with be_idle() */
+}
+
+void kvm_dmp_finish_all(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	wait_outside(kvm);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.dmp)
+			kvm_dmp_finish(vcpu);
+}
