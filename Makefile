@@ -6,7 +6,7 @@ MACHINE	?= svm
 MODE	?= shadow
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup kvm bench tools demo test check unit fuzz shell clean distclean
+.PHONY: help setup kvm bench tools demo test check unit machine fuzz shell clean distclean
 .NOTPARALLEL:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make kvm | bench | tools  build the KVM modules | dmp-bench | dmp, under build/"
 	@echo "make check                style and static checks"
 	@echo "make unit                 the engine's tests in user space"
+	@echo "make machine [CASES=4000]  stubs against the instructions they replace, on an emulated CPU"
 	@echo "make fuzz [FUZZ_SECONDS=600] fuzz the instruction decoder"
 	@echo "make shell [MACHINE=svm MODE=shadow]"
 	@echo "                          a console in a guest on an emulated machine; more: lab/run --help"
@@ -45,6 +46,9 @@ check: setup
 
 unit: setup
 	@$(TOP)/tests/run unit
+
+machine: setup
+	@$(TOP)/tests/run machine
 
 fuzz: setup
 	@$(MAKE) -s -C $(TOP)/tests/fuzz run FUZZ_SECONDS=$(FUZZ_SECONDS)

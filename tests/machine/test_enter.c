@@ -217,7 +217,7 @@ struct handler {
 static const struct handler handlers[] = {
 	{ "nop3 cld call", 9,
 	  { 0x0f, 0x1f, 0, 0xfc, 0xe8, 0xf7, 0x13, 0, 0 }, STOP_GVA },
-	{ "nop nop nop cld call", 9,
+	{ "three nops cld call", 9,
 	  { 0x90, 0x90, 0x90, 0xfc, 0xe8, 0xf7, 0x13, 0, 0 }, STOP_GVA },
 	{ "endbr64 nop3", 7, { 0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0 },
 	  HANDLER_GVA + 7 },

@@ -61,7 +61,7 @@ struct private {
 };
 
 /* Called before each instruction, with the CPU and its address. */
-typedef void world_hook(void *arg, int cpu, u64 rip);
+typedef void (*world_hook)(void *arg, int cpu, u64 rip);
 
 struct world {
 	uc_engine *uc[CPUS];
@@ -71,7 +71,7 @@ struct world {
 	u8 *code[CPUS];
 	u8 *stub;
 	struct dmp_paging paging;
-	world_hook *hook;		/* NULL: none */
+	world_hook hook;		/* NULL: none */
 	void *arg;
 	uc_err err;			/* of the last run, */
 	int interrupt;			/*   and what it raised; -1: nothing */
