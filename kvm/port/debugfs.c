@@ -280,7 +280,7 @@ static int sites_show(struct seq_file *s, void *v)
 	sp = vm->engine ? vm->engine->mmu.splicer : NULL;
 	if (sp)
 		show_site(s, &sp->prologue);
-	for (i = 0; sp && i < DMP_SITES_MAX; i++)
+	for (i = 0; sp && i < sp->sites; i++)
 		show_site(s, &sp->site[i]);
 	mutex_unlock(&vm->engine_lock);
 	return 0;
