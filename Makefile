@@ -17,7 +17,7 @@ help:
 	@echo "make kvm | bench | tools  build the KVM modules | dmp-bench | dmp, under build/"
 	@echo "make check                style and static checks"
 	@echo "make unit                 the engine's tests in user space"
-	@echo "make machine [CASES=4000]  stubs against the instructions they replace, on an emulated CPU"
+	@echo "make machine [CASES=2500]  stubs against the instructions they replace, on an emulated CPU"
 	@echo "make fuzz [FUZZ_SECONDS=600] fuzz the instruction decoder"
 	@echo "make shell [MACHINE=svm MODE=shadow]"
 	@echo "                          a console in a guest on an emulated machine; more: lab/run --help"

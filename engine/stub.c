@@ -17,7 +17,6 @@ static const char *const refusal_names[DMP_STUB_REASONS] = {
 	[DMP_STUB_ADDR_SIZE] = "address-size",
 	[DMP_STUB_MOFFS] = "moffs",
 	[DMP_STUB_REPEATED] = "repeated",
-	[DMP_STUB_SEGREG] = "segment-register",
 	[DMP_STUB_REACH] = "reach",
 	[DMP_STUB_NO_ROOM] = "no-room",
 };
@@ -78,8 +77,6 @@ enum dmp_stub_refusal dmp_stub_check(const struct dmp_insn *insn)
 	    !(insn->flags & DMP_INSN_HAS_MEM) ||
 	    !(insn->flags & DMP_INSN_WRITES_MEM))
 		return DMP_STUB_FORM;
-	if (insn->reg_class == DMP_CLASS_SEG)
-		return DMP_STUB_SEGREG;
 	if (insn->op_size != 8 && insn->op_size != 4 && insn->op_size != 1)
 		return DMP_STUB_SIZE;
 	if (insn->flags & DMP_INSN_BIT_BASE)

@@ -14,7 +14,8 @@
  *
  * Registers: what the instruction names keeps its place, so that the very
  * same instruction can be used on the alias; the stub works with others, RAX
- * among them (LAHF), which it saves in struct dmp_implant.
+ * among them, which it saves in struct dmp_implant. Flags are saved by LAHF,
+ * which a CPU need not have in 64-bit mode: CPUID.80000001H:ECX[0].
  *
  * One vCPU: with more, all between dmp_stub's COMMIT and the machine entry
  * stands under a lock bit of the table.
@@ -40,7 +41,6 @@ enum dmp_stub_refusal {
 	DMP_STUB_ADDR_SIZE,	/* 32-bit address */
 	DMP_STUB_MOFFS,		/* MOV with a 64-bit address */
 	DMP_STUB_REPEATED,	/* a string instruction */
-	DMP_STUB_SEGREG,	/* stores a segment register */
 	DMP_STUB_REACH,		/* something is too far from the stub */
 	DMP_STUB_NO_ROOM,	/* the buffer is too small */
 	DMP_STUB_REASONS

@@ -70,6 +70,11 @@ static void put_operand(const struct form *f, u8 *bytes, u32 *n, u64 site,
 	u8 reg = f->ext >= 0 ? (u8)f->ext : below(rng, 8);
 	u64 target = KERNEL_GVA + below(rng, 2 * PAGE - 8);
 
+	/* More of what is special: RAX, and an index. */
+	if (f->ext < 0 && !below(rng, 4))
+		reg = DMP_REG_RAX;
+	if (!below(rng, 4))
+		rm = 4;
 	if (!below(rng, 6))
 		mod = 0, rm = 5;
 	bytes[(*n)++] = mod << 6 | reg << 3 | rm;

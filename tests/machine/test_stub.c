@@ -4,7 +4,7 @@
  * emulated CPU. One test for each form and operand size.
  *
  * DMP_SEED	seed (printed)
- * CASES	executions for each form, 4000 if unset
+ * CASES	executions for each form, 2500 if unset
  * FORM		only the forms whose names begin so
  */
 #include <setjmp.h>
@@ -17,8 +17,8 @@
 #include <cmocka.h>
 #include "case.h"
 
-#define DEFAULT_CASES		4000
-#define CASES_A_PROGRAM		64
+#define DEFAULT_CASES		2500
+#define CASES_A_PROGRAM		25
 
 static struct world *world;
 static u64 seed;

@@ -245,6 +245,121 @@ static void test_windows_wrap(void **unused)
 	assert_true(lo == SITE + 5 - 0x33340000);
 }
 
+/* As far as rel32 goes, and no farther. */
+static void test_reach(void **unused)
+{
+	const struct dmp_splice_plan plan = { .len = 5 };
+	u64 from = 0x7f0000000000 + DMP_SPLICE_JMP;
+	u8 bytes[DMP_SPLICE_BYTES_MAX];
+
+	(void)unused;
+	assert_true(dmp_splice_reaches(&plan, 0x7f0000000000, from + 0x7fffffff));
+	assert_true(dmp_splice_reaches(&plan, 0x7f0000000000, from - 0x80000000));
+	assert_false(dmp_splice_reaches(&plan, 0x7f0000000000, from + 0x80000000));
+	assert_false(dmp_splice_reaches(&plan, 0x7f0000000000, from - 0x80000001));
+	assert_false(dmp_splice_bytes(&plan, 0x7f0000000000, from + 0x80000000,
+				      bytes));
+}
+
+/*
+ * ---- What has no stub ----
+ */
+
+static const struct {
+	const char *hex;
+	enum dmp_stub_refusal why;
+} stub_golden[] = {
+	{ "48 89 37", DMP_STUB_OK },
+	{ "f0 80 27 fd", DMP_STUB_OK },
+	{ "48 89 34 24", DMP_STUB_OK },			/* to the stack */
+	{ "48 89 05 00 00 00 00", DMP_STUB_OK },	/* by RIP */
+	{ "88 27", DMP_STUB_OK },			/* %ah */
+	{ "f0 48 0f ba 37 05", DMP_STUB_OK },
+	{ "48 8b 37", DMP_STUB_FORM },
+	{ "48 01 f7", DMP_STUB_FORM },			/* register to register */
+	{ "48 39 37", DMP_STUB_FORM },
+	{ "48 d1 27", DMP_STUB_FORM },			/* shl */
+	{ "f0 48 0f c7 0f", DMP_STUB_FORM },		/* cmpxchg16b */
+	{ "48 ab", DMP_STUB_FORM },
+	{ "f3 48 ab", DMP_STUB_REPEATED },
+	{ "8f 07", DMP_STUB_FORM },			/* pop (%rdi) */
+	{ "66 89 37", DMP_STUB_SIZE },
+	{ "f0 48 0f b3 37", DMP_STUB_BIT_BASE },
+	{ "65 48 89 37", DMP_STUB_SEGMENT },
+	{ "64 48 89 37", DMP_STUB_SEGMENT },
+	{ "67 48 89 37", DMP_STUB_ADDR_SIZE },
+	{ "48 a3 00 00 00 00 00 00 00 00", DMP_STUB_MOFFS },
+};
+
+static void test_stub_check(void **unused)
+{
+	enum dmp_stub_refusal why;
+	struct dmp_insn insn;
+	unsigned int i;
+	u8 bytes[16];
+	size_t n;
+
+	(void)unused;
+	for (i = 0; i < DMP_ARRAY_SIZE(stub_golden); i++) {
+		n = insn_bytes(stub_golden[i].hex, bytes, sizeof(bytes));
+		assert_int_equal(dmp_insn_decode(bytes, n, &insn), DMP_INSN_OK);
+		why = dmp_stub_check(&insn);
+		if (why != stub_golden[i].why)
+			fail_msg("%s: %s, not %s", stub_golden[i].hex,
+				 dmp_stub_refusal_name(why),
+				 dmp_stub_refusal_name(stub_golden[i].why));
+	}
+}
+
+/* What goes wrong only when the addresses are known, in a buffer of any size. */
+static void test_stub_refused(void **unused)
+{
+	static const u8 near[] = { 0x48, 0x89, 0x37, 0xe9, 0, 1, 0, 0 };
+	static const u8 by_rip[] = { 0x48, 0x89, 0x05, 0, 0, 0, 0x70 };
+	static struct dmp_stub stub;
+	struct dmp_splice_plan plan;
+	struct dmp_stub_site site = {
+		.site = SITE, .bytes = near, .plan = &plan, .implant = IMPLANT,
+		.stub = SITE + DMP_SPLICE_JMP - 0x333400,
+		.hypercall = { 0x0f, 0x01, 0xd9 },
+	};
+	u32 size, needed;
+	u8 *code;
+
+	(void)unused;
+	assert_int_equal(dmp_splice_plan(near, 8, SITE, 0, &plan), DMP_SPLICE_OK);
+	code = malloc(DMP_STUB_BYTES_MAX);
+	assert_non_null(code);
+	assert_int_equal(dmp_stub_make(&site, code, DMP_STUB_BYTES_MAX, &stub),
+			 DMP_STUB_OK);
+	needed = stub.size;
+	free(code);
+	for (size = 0; size <= needed; size += 7) {
+		code = malloc(size ? size : 1);
+		assert_non_null(code);
+		assert_int_equal(dmp_stub_make(&site, code, size, &stub),
+				 DMP_STUB_NO_ROOM);
+		free(code);
+	}
+	code = malloc(DMP_STUB_BYTES_MAX);
+	assert_non_null(code);
+	site.stub -= 0x10000;		/* no trap byte there */
+	assert_int_equal(dmp_stub_make(&site, code, DMP_STUB_BYTES_MAX, &stub),
+			 DMP_STUB_REACH);
+	site.stub += 0x10000;
+	site.implant = SITE + 0x90000000;
+	assert_int_equal(dmp_stub_make(&site, code, DMP_STUB_BYTES_MAX, &stub),
+			 DMP_STUB_REACH);
+	site.implant = IMPLANT;
+	site.bytes = by_rip;
+	assert_int_equal(dmp_splice_plan(by_rip, 7, SITE, 0, &plan),
+			 DMP_SPLICE_OK);
+	site.stub = SITE - 0x60000000;
+	assert_int_equal(dmp_stub_make(&site, code, DMP_STUB_BYTES_MAX, &stub),
+			 DMP_STUB_REACH);
+	free(code);
+}
+
 /*
  * ---- Random bytes ----
  */
@@ -485,6 +600,9 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_windows_wrap),
+		cmocka_unit_test(test_reach),
+		cmocka_unit_test(test_stub_check),
+		cmocka_unit_test(test_stub_refused),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_text),
 	};
