@@ -70,7 +70,13 @@ struct dmp_site {
 	u64 since;		/* since then */
 	u64 finished;		/* hypercalls of its stub */
 	struct dmp_stub stub;	/* valid once spliced; stays as a tombstone */
-	u8 bytes[DMP_SPLICE_BYTES_MAX];	/* of the splice */
+	/*
+	 * Bytes of the splice, and the guest's own. They outlive the splice:
+	 * see dmp_site_remember().
+	 */
+	u8 bytes[DMP_SPLICE_BYTES_MAX];
+	u8 original[DMP_SPLICE_BYTES_MAX];
+	u8 shown;		/* so many of them; 0: never spliced */
 };
 
 /* The reason as text: the site's, or that of the part that refused it. */
@@ -159,6 +165,16 @@ void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,
  * @flags: as of dmp_splice_plan().
  */
 void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags);
+
+/*
+ * A guest that read its code where it is executed saw splices, and may write
+ * back what it saw: a probe that is taken away does. Bytes [first, end) of code
+ * page @code were written; where those of a site, past or present, are the
+ * bytes of its splice, the guest's own are put there. What is put back where
+ * the guest meant such bytes is lost to it: docs/design.md.
+ */
+void dmp_site_remember(struct dmp_mmu *mmu, unsigned int code,
+		       unsigned int first, unsigned int end);
 
 /* Undo one splice. */
 void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
