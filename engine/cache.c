@@ -83,6 +83,28 @@ static bool is_served(const struct dmp_table *table)
 	       !(table->flags & DMP_TABLE_MIXED);
 }
 
+void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
+			    unsigned int index)
+{
+	/* User space comes and goes in roots; that is not on the path. */
+	if (table->level < mmu->paging.levels || index == mmu->splicer->cache_top)
+		dmp_cache_flush(mmu);
+}
+
+/* Mark the tables by which the loaded root maps @gva. */
+static void mark_path(struct dmp_mmu *mmu, u64 gva)
+{
+	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+
+	while (table && table->level > 1) {
+		table->flags |= DMP_TABLE_PATH;
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(
+				table->entries[dmp_index(gva, table->level)]));
+	}
+	if (table)
+		table->flags |= DMP_TABLE_PATH;
+}
+
 void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
 {
 	struct dmp_implant *implant = implant_of(mmu);
@@ -99,6 +121,7 @@ void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
 	mmu->splicer->cache_link =
 		dmp_table_of(mmu, mmu->loaded->table)->entries[top];
 
+	mark_path(mmu, gva);
 	table->flags |= DMP_TABLE_CACHED;
 	implant->cache[dmp_cache_slot(gva)] = (struct dmp_cache_entry){
 		.tag = gva & ~(u64)(DMP_PAGE_SIZE - 1),

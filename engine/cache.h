@@ -27,6 +27,10 @@ void dmp_cache_drop_frame(struct dmp_mmu *mmu, const struct dmp_frame *frame);
  */
 void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn);
 
+/* The link @index of @table, of a path to what stubs know, has changed. */
+void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
+			    unsigned int index);
+
 /* Another root has been loaded: it may map the pages to other tables. */
 void dmp_cache_switch_root(struct dmp_mmu *mmu);
 

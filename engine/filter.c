@@ -75,49 +75,36 @@ static const struct dmp_filter_row *find_row(unsigned int offset)
 	return &dmp_filter_rows[i];
 }
 
-static unsigned int kind_of(const struct dmp_filter_row *row, u64 rflags)
-{
-	if (row->kind != DMP_FILTER_COMMIT)
-		return row->kind;
-	return rflags & RFLAGS_ZF ? DMP_FILTER_FOLLOW : DMP_FILTER_BEFORE;
-}
-
 void dmp_filter_leave(unsigned int offset, struct dmp_implant *implant,
 		      struct dmp_filter_regs *regs, struct dmp_filter_left *left)
 {
 	const struct dmp_filter_row *row = find_row(offset);
-	unsigned int kind, i;
+	unsigned int i;
 
 	*left = (struct dmp_filter_left){ .kind = DMP_LEFT_NOWHERE };
 	if (!row)
 		return;
-	kind = kind_of(row, regs->rflags);
-	switch (kind) {
-	case DMP_FILTER_BEFORE:
+	dmp_filter_forget(implant);
+	left->kind = DMP_LEFT_RESOLVED;
+	if (row->kind == DMP_FILTER_BEFORE) {
 		left->kind = DMP_LEFT_FAULT;
-		break;
-	case DMP_FILTER_FOLLOW:
-		left->kind = DMP_LEFT_FOLLOW;
+	} else if (row->kind == DMP_FILTER_COMMIT) {
+		left->kind = regs->rflags & RFLAGS_ZF ? DMP_LEFT_FOLLOW : DMP_LEFT_FAULT;
 		left->table = (regs->gpr[RSI] - implant->window) >> DMP_PAGE_SHIFT;
 		left->index = regs->gpr[RDI];
 		left->old = regs->gpr[RAX];
-		break;
-	case DMP_FILTER_COUNT:
+	} else if (row->kind == DMP_FILTER_COUNT) {
 		left->kind = DMP_LEFT_COUNT;
 		left->gfn = regs->gpr[R9] / DMP_FRAME_BYTES;
-		break;
-	default:
-		left->kind = DMP_LEFT_RESOLVED;
-		break;
 	}
 
 	for (i = 0; i < DMP_ARRAY_SIZE(regs->gpr); i++)
 		if (row->saved & 1u << i)
 			regs->gpr[i] = implant->save[i];
 	regs->rip -= offset;
-	if (kind == DMP_FILTER_BEFORE)
+	if (left->kind == DMP_LEFT_FAULT)
 		return;
-	if (kind != DMP_FILTER_DONE)
+	if (row->kind != DMP_FILTER_DONE)
 		implant->lazy_a++;
 	if (!row->popped)
 		regs->gpr[RSP] += 8;

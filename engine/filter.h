@@ -34,10 +34,9 @@
 /* Kinds of rows: what is done before the instruction there. */
 #define DMP_FILTER_BEFORE	0	/* nothing that counts */
 #define DMP_FILTER_COMMIT	1	/* if ZF is set: the guest entry */
-#define DMP_FILTER_FOLLOW	2	/* the guest entry */
-#define DMP_FILTER_COUNT	3	/* and the machine entry */
-#define DMP_FILTER_TALLY	4	/* and the frame's count */
-#define DMP_FILTER_DONE		5	/* and lazy_a: all */
+#define DMP_FILTER_COUNT	2	/* and the machine entry */
+#define DMP_FILTER_TALLY	3	/* and the frame's count */
+#define DMP_FILTER_DONE		4	/* and lazy_a: all */
 
 #ifndef __ASSEMBLER__
 #include "implant.h"
@@ -72,6 +71,17 @@ enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
  * handler, except for the arithmetic flags.
  */
 unsigned int dmp_filter_hypercall_offset(void);
+
+/*
+ * The filter remembers its last walk. Forget it: when struct dmp_implant is
+ * made, and before the vCPU runs again after any change of an entry above level
+ * 1 or of the root, by the VMM or a stub. It costs a store, and the next lazy A
+ * a walk: doing it at every entry to the guest is right as well.
+ */
+static inline void dmp_filter_forget(struct dmp_implant *implant)
+{
+	implant->walk_tag = ~0ull;	/* no gva >> 21 */
+}
 
 /* A vCPU's registers, by their number in instructions: KVM's order. */
 struct dmp_filter_regs {
@@ -110,7 +120,7 @@ struct dmp_filter_left {
 
 /*
  * A vCPU that is not running has its RIP at @offset into the filter. Take it
- * out: fills in @regs and @left, and counts in @implant, the vCPU's own.
+ * out: fills in @regs and @left; counts and forgets in @implant, the vCPU's own.
  */
 void dmp_filter_leave(unsigned int offset, struct dmp_implant *implant,
 		      struct dmp_filter_regs *regs, struct dmp_filter_left *left);

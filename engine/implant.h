@@ -40,6 +40,10 @@
 #define DMP_IMPLANT_GUEST_ROOT	328
 #define DMP_IMPLANT_FRAME_MASK	336
 #define DMP_IMPLANT_LAZY	344
+#define DMP_IMPLANT_WALK_TAG	352
+#define DMP_IMPLANT_WALK_MACHINE 360
+#define DMP_IMPLANT_WALK_GUEST	368
+#define DMP_IMPLANT_WALK_DENIED	376
 #define DMP_IMPLANT_CACHE	4096
 #define DMP_IMPLANT_BYTES	(4096 + DMP_CACHE_SLOTS * DMP_CACHE_BYTES)
 
@@ -100,7 +104,13 @@ struct dmp_implant {
 				 * each gfn made of them has a record
 				 */
 	u64 lazy;		/* the machine entry DMP_TRAP_LAZY */
-	u64 rest[(4096 - 352) / 8];
+	/*
+	 * The filter's last walk: level-1 tables of the 2 MiB at tag << 21, as
+	 * gvas in the window. Whatever changes an entry above level 1, or the
+	 * root, voids the tag; see dmp_filter_forget().
+	 */
+	u64 walk_tag, walk_machine, walk_guest, walk_denied;
+	u64 rest[(4096 - 384) / 8];
 	struct dmp_cache_entry cache[DMP_CACHE_SLOTS];
 };
 
@@ -128,6 +138,10 @@ _Static_assert(offsetof(struct dmp_implant, misses) == DMP_IMPLANT_MISSES, "");
 _Static_assert(offsetof(struct dmp_implant, guest_root) == DMP_IMPLANT_GUEST_ROOT, "");
 _Static_assert(offsetof(struct dmp_implant, frame_mask) == DMP_IMPLANT_FRAME_MASK, "");
 _Static_assert(offsetof(struct dmp_implant, lazy) == DMP_IMPLANT_LAZY, "");
+_Static_assert(offsetof(struct dmp_implant, walk_tag) == DMP_IMPLANT_WALK_TAG, "");
+_Static_assert(offsetof(struct dmp_implant, walk_machine) == DMP_IMPLANT_WALK_MACHINE, "");
+_Static_assert(offsetof(struct dmp_implant, walk_guest) == DMP_IMPLANT_WALK_GUEST, "");
+_Static_assert(offsetof(struct dmp_implant, walk_denied) == DMP_IMPLANT_WALK_DENIED, "");
 _Static_assert(offsetof(struct dmp_implant, cache) == DMP_IMPLANT_CACHE, "");
 #endif /* __ASSEMBLER__ */
 

@@ -116,6 +116,7 @@ struct dmp_slot {
 #define DMP_TABLE_OVERLAID 16u	/* the implant's space shows in it; space.c */
 #define DMP_TABLE_CODE	32u	/* spliced code is mapped through it */
 #define DMP_TABLE_CACHED 64u	/* stubs may know it */
+#define DMP_TABLE_PATH	128u	/* stubs may write by a page mapped through it */
 
 /* One machine table. */
 struct dmp_table {

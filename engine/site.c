@@ -175,7 +175,7 @@ static bool is_taken(const struct dmp_splicer *splicer, u64 rip, u64 end)
 {
 	unsigned int i;
 
-	for (i = 0; i < DMP_SITES_MAX; i++)
+	for (i = 0; i < splicer->sites; i++)
 		if (overlaps(&splicer->site[i], rip, end))
 			return true;
 	return overlaps(&splicer->prologue, rip, end);
@@ -259,8 +259,8 @@ void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,
 	struct dmp_site *site;
 	unsigned int i;
 
-	for (i = 0; i <= DMP_SITES_MAX; i++) {
-		site = i < DMP_SITES_MAX ? &splicer->site[i] : &splicer->prologue;
+	for (i = 0; i <= splicer->sites; i++) {
+		site = i < splicer->sites ? &splicer->site[i] : &splicer->prologue;
 		if (site->code == code && overlaps(site, gva + first, gva + end))
 			dmp_site_undo(mmu, site, DMP_SITE_OK);
 	}
@@ -276,16 +276,16 @@ static struct dmp_site *site_of(struct dmp_splicer *splicer, u64 rip)
 	struct dmp_site *site, *least = NULL;
 	unsigned int i;
 
-	for (i = 0; i < DMP_SITES_MAX; i++) {
+	for (i = 0; i < splicer->sites; i++) {
 		site = &splicer->site[i];
-		if (site->state != DMP_SITE_FREE && site->rip == rip)
+		if (site->rip == rip)
 			return site;
-		if (site->state == DMP_SITE_FREE ||
-		    (site->state == DMP_SITE_COUNTING &&
-		     (!least || (least->state != DMP_SITE_FREE &&
-				 site->traps < least->traps))))
+		if (site->state == DMP_SITE_COUNTING &&
+		    (!least || site->traps < least->traps))
 			least = site;
 	}
+	if (splicer->sites < DMP_SITES_MAX)
+		least = &splicer->site[splicer->sites++];
 	if (least)
 		*least = (struct dmp_site){ .rip = rip, .state = DMP_SITE_COUNTING };
 	return least;

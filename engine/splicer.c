@@ -335,6 +335,8 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 
 	if (!splicer->active || !mmu->loaded)
 		return;
+	/* Entries above level 1 may have changed, or the root. */
+	dmp_filter_forget(splicer->implant);
 	if (splicer->unsettled)
 		drop_lost_code(mmu);
 	if (mmu->broken || !dmp_space_sync(mmu))
@@ -356,13 +358,19 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
  * ---- Leaving ----
  */
 
+/* Those in use, and the prologue. */
+static struct dmp_site *site_nth(struct dmp_splicer *splicer, unsigned int i)
+{
+	return i < splicer->sites ? &splicer->site[i] :
+	       i == splicer->sites ? &splicer->prologue : NULL;
+}
+
 static struct dmp_site *site_at(struct dmp_splicer *splicer, u64 rip)
 {
 	struct dmp_site *site;
 	unsigned int i;
 
-	for (i = 0; i <= DMP_SITES_MAX; i++) {
-		site = i < DMP_SITES_MAX ? &splicer->site[i] : &splicer->prologue;
+	for (i = 0; (site = site_nth(splicer, i)); i++) {
 		/* Tombstones, too. */
 		if (site->stub.gva && rip - site->stub.gva < site->stub.size)
 			return site;
@@ -487,18 +495,30 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
 	dmp_mmu_settle(mmu);
 }
 
-u64 dmp_splicer_breakpoint(const struct dmp_splicer *splicer, u64 rip)
+struct dmp_site *dmp_splicer_site(struct dmp_splicer *splicer, u64 rip)
 {
-	const struct dmp_site *site;
+	struct dmp_site *site;
 	unsigned int i;
 
-	for (i = 0; i <= DMP_SITES_MAX; i++) {
-		site = i < DMP_SITES_MAX ? &splicer->site[i] : &splicer->prologue;
-		if (site->state == DMP_SITE_SPLICED && rip > site->rip &&
-		    rip < site->rip + site->stub.plan.len)
-			return dmp_stub_resume(&site->stub, rip);
-	}
-	return 0;
+	for (i = 0; (site = site_nth(splicer, i)); i++)
+		if (site->state == DMP_SITE_SPLICED &&
+		    rip - site->rip < site->stub.plan.len)
+			return site;
+	return NULL;
+}
+
+u64 dmp_site_resume(const struct dmp_site *site, u64 rip)
+{
+	return site->state == DMP_SITE_SPLICED && rip > site->rip &&
+	       rip - site->rip < site->stub.plan.len ?
+	       dmp_stub_resume(&site->stub, rip) : 0;
+}
+
+u64 dmp_splicer_breakpoint(struct dmp_splicer *splicer, u64 rip)
+{
+	const struct dmp_site *site = dmp_splicer_site(splicer, rip);
+
+	return site ? dmp_site_resume(site, rip) : 0;
 }
 
 u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip)

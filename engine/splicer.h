@@ -108,6 +108,7 @@ struct dmp_splicer {
 
 	struct dmp_room room[DMP_ROOMS_MAX];
 	u32 rooms;
+	u32 sites;			/* used, at the beginning of site[] */
 	struct dmp_site site[DMP_SITES_MAX];
 	struct dmp_code_page code[DMP_CODES_MAX];
 	u64 stubs, undone, finished, resolved;
@@ -220,7 +221,16 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left);
  * Where to go on after a #BP at @rip: in a stub, when a splice is there;
  * 0: it is the guest's own INT3.
  */
-u64 dmp_splicer_breakpoint(const struct dmp_splicer *splicer, u64 rip);
+u64 dmp_splicer_breakpoint(struct dmp_splicer *splicer, u64 rip);
+
+/*
+ * Whether @rip is inside of @site's splice: then where it goes on in the stub,
+ * which saves a vCPU that is about to run there a #BP; else 0.
+ */
+u64 dmp_site_resume(const struct dmp_site *site, u64 rip);
+
+/* The site whose splice @rip is in, its first byte included; NULL: none. */
+struct dmp_site *dmp_splicer_site(struct dmp_splicer *splicer, u64 rip);
 
 /* The guest's address of what runs at @rip, should that be a stub's. */
 u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip);

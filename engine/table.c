@@ -401,7 +401,7 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 		old_frame = dmp_frame_find(mmu, leaf_gfn(table, index, old));
 		if (old_frame && is_dmap(old_frame, table, index))
 			old_frame->dmap_table = 0;
-		if (old_frame && old_frame->held && !(old & DMP_PTE_US))
+		if (old_frame && old_frame->held && table->flags & DMP_TABLE_PATH)
 			dmp_cache_drop_frame(mmu, old_frame);
 	}
 	machine = dmp_table_leaf(mmu, table, index, new, &frame);
@@ -598,9 +598,8 @@ static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
 		mmu->space.grown |= machine != was;
 		return;
 	}
-	/* What stubs write through may be reached by it. */
-	if (!(new & DMP_PTE_US) && machine != was)
-		dmp_cache_flush(mmu);
+	if (table->flags & DMP_TABLE_PATH && machine != was)
+		dmp_cache_path_changed(mmu, table, index);
 	child = dmp_table_by_hfn(mmu, dmp_pte_gfn(was));
 	if (child)
 		dmp_table_put(mmu, child);

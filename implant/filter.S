@@ -108,10 +108,11 @@ trap:
 	.endr
 
 /*
- * Walk both tables. rdi: address; rsi, rdx: machine and guest table; r10: frame
- * records; r8: what the guest's entries deny, by bit: a P, RW, US or A that one
- * lacks, an NX, PS or reserved bit that one has. r8 is looked at in the end
- * only: until then a guest entry, whatever it is, leads to some frame of RAM.
+ * Walk both tables, or take the last walk's word. rdi: address; rsi, rdx: machine
+ * and guest table; r10: frame records; r8: what the guest's entries deny, by
+ * bit: a P, RW, US or A that one lacks, an NX, PS or reserved bit that one has.
+ * r8 is looked at in the end only: until then a guest entry, whatever it is,
+ * leads to some frame of RAM.
  *
  * Links have A set (dmp_translate_link()); traps and empty entries do not.
  */
@@ -137,20 +138,17 @@ trap:
 	.endm
 
 	mov	%cr2, %rdi
-	mov	IMPLANT(ROOT), %rsi
-	mov	IMPLANT(GUEST_ROOT), %rdx
 	mov	IMPLANT(FRAMES), %r10
-	xor	%r8d, %r8d
-	cmpl	$5, IMPLANT(LEVELS)
-	jne	1f
-	level	48
-1:	level	39
-	level	30
-	level	21
+	mov	%rdi, %r9
+	shr	$21, %r9
+	cmp	%r9, IMPLANT(WALK_TAG)
+	jne	walk
+	mov	IMPLANT(WALK_MACHINE), %rsi
+	mov	IMPLANT(WALK_GUEST), %rdx
+	mov	IMPLANT(WALK_DENIED), %r8
 
 /* rdi: index; rax: the guest's leaf; r9, rcx: its frame's record and leaf. */
-	test	$DMP_FILTER_PTE_PS, %r8b
-	jnz	fail
+leaf:
 	shr	$12, %edi
 	and	$511, %edi
 	mov	IMPLANT(LAZY), %rax
@@ -165,8 +163,8 @@ trap:
 	testb	$(DMP_FILTER_PF_W | DMP_FILTER_PF_I), (%rsp)
 	jnz	write_or_fetch
 
+	/* r9 is the guest's leaf but for its low bits. */
 	.macro frame_of_leaf
-	mov	%rax, %r9
 	and	IMPLANT(FRAME_MASK), %r9
 	shr	$9, %r9
 	lea	(%r9,%r9,2), %r9
@@ -194,7 +192,6 @@ commit_writable:
 	lock cmpxchg %r8, (%rdx,%rdi,8)
 	row	DMP_FILTER_COMMIT, saved
 	jnz	fail
-	row	DMP_FILTER_FOLLOW, saved
 	mov	%rcx, (%rsi,%rdi,8)
 	row	DMP_FILTER_COUNT, saved
 	incl	DMP_FRAME_WRITABLE(%r10,%r9)
@@ -219,7 +216,6 @@ read_only:
 	lock cmpxchg %r8, (%rdx,%rdi,8)
 	row	DMP_FILTER_COMMIT, saved
 	jnz	fail
-	row	DMP_FILTER_FOLLOW, saved
 	mov	%rcx, (%rsi,%rdi,8)
 	row	DMP_FILTER_TALLY, saved
 	jmp	done
@@ -243,9 +239,27 @@ write:
 	or	$DMP_FILTER_PTE_D, %r8
 	jmp	commit_writable
 
+walk:
+	mov	IMPLANT(ROOT), %rsi
+	mov	IMPLANT(GUEST_ROOT), %rdx
+	xor	%r8d, %r8d
+	cmpl	$5, IMPLANT(LEVELS)
+	jne	1f
+	level	48
+1:	level	39
+	level	30
+	level	21
+	test	$DMP_FILTER_PTE_PS, %r8b
+	jnz	fail
+	/* Whoever takes the vCPU out between these voids the tag. */
+	mov	%rsi, IMPLANT(WALK_MACHINE)
+	mov	%rdx, IMPLANT(WALK_GUEST)
+	mov	%r8, IMPLANT(WALK_DENIED)
+	mov	%r9, IMPLANT(WALK_TAG)
+	jmp	leaf
+
 fail:
 	restore_all
-	row	DMP_FILTER_BEFORE
 	jmp	hypercall
 code_end:
 

@@ -280,7 +280,7 @@ static int sites_show(struct seq_file *s, void *v)
 	sp = vm->engine ? vm->engine->mmu.splicer : NULL;
 	if (sp)
 		show_site(s, &sp->prologue);
-	for (i = 0; sp && i < DMP_SITES_MAX; i++)
+	for (i = 0; sp && i < sp->sites; i++)
 		show_site(s, &sp->site[i]);
 	mutex_unlock(&vm->engine_lock);
 	return 0;
@@ -342,17 +342,16 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 	r = get_word(buf, count, word, sizeof(word));
 	if (r)
 		return r;
-	if (sysfs_streq(word, "reset")) {
+	if (sysfs_streq(word, "reset"))
 		r = kvm_dmp_reset(file_kvm(file));
-	} else if (sysfs_streq(word, "engage")) {
+	else if (sysfs_streq(word, "engage"))
 		r = kvm_dmp_engage(file_kvm(file));
-	} else if (sysfs_streq(word, "disengage")) {
+	else if (sysfs_streq(word, "disengage"))
 		kvm_dmp_stand_down(file_kvm(file));
-	} else if (sysfs_streq(word, "audit")) {
+	else if (sysfs_streq(word, "audit"))
 		r = kvm_dmp_audit(file_kvm(file));
-	} else {
+	else
 		r = -EINVAL;
-	}
 	return r ?: count;
 }
 

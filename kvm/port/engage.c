@@ -252,8 +252,8 @@ void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why)
 	 * The maker holds slots_lock, and waits for nobody who calls this. Who
 	 * has detached an engine drops it before all else.
 	 */
-	wait_event(vm->wait, !READ_ONCE(vm->making) &&
-			     !atomic_read(&vm->leaving));
+	wait_event(vm->wait,
+		   !READ_ONCE(vm->making) && !atomic_read(&vm->leaving));
 }
 
 static bool run_audit(struct kvm_dmp_vm *vm)

@@ -113,6 +113,7 @@ struct kvm_dmp_vcpu {
 					 */
 	bool inside, busy;
 	struct dmp_left left;
+	struct dmp_site *resume;	/* RIP may be inside of its splice */
 	struct {
 		bool pending;
 		u16 error_code;

@@ -118,12 +118,14 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 		return;
 	d->splicer = e->splicer;
 	d->injected.pending = false;
+	d->resume = NULL;
 	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, true);
 }
 
 void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.dmp->splicer = NULL;
+	vcpu->arch.dmp->resume = NULL;
 	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, false);
 }
 

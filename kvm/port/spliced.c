@@ -21,6 +21,22 @@ bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(__kvm_dmp_spliced);
 
+/*
+ * The guest goes on with an instruction that a splice has displaced. It may as
+ * well do so in the stub at once, where the #BP would lead it; unless an event
+ * is delivered first, which must not see that.
+ */
+static void resume_in_stub(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	u64 to = dmp_site_resume(d->resume, kvm_rip_read(vcpu));
+
+	d->resume = NULL;
+	if (to && !vcpu->arch.exception.injected &&
+	    !vcpu->arch.interrupt.injected && !vcpu->arch.nmi_injected)
+		kvm_rip_write(vcpu, to);
+}
+
 void __kvm_dmp_enter(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
@@ -29,6 +45,8 @@ void __kvm_dmp_enter(struct kvm_vcpu *vcpu)
 		return;
 	WRITE_ONCE(d->busy, true);
 	WRITE_ONCE(d->inside, true);
+	if (d->resume)
+		resume_in_stub(vcpu);
 }
 
 /* From here on d->splicer may go. */
@@ -95,6 +113,7 @@ void __kvm_dmp_leave(struct kvm_vcpu *vcpu)
 
 	if (!d || !d->inside)
 		return;
+	d->resume = NULL;
 	if (likely(!dmp_splicer_has(d->splicer, kvm_rip_read(vcpu)))) {
 		d->left.kind = DMP_LEFT_OUTSIDE;
 		d->left.unfinished = false;
@@ -274,14 +293,18 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 	if (vm->engaged && vm->engine->mmu.splicer == d->splicer) {
 		fault.access = frame_access(&frame);
 		kind = dmp_mmu_fault(&vm->engine->mmu, &fault);
-		if (kind == DMP_FAULT_TABLE && !(frame.cs & 3))
+		if (kind == DMP_FAULT_TABLE && !(frame.cs & 3)) {
 			dmp_site_trap(&vm->engine->mmu, home, fault.gva,
 				      fault.gpa >> PAGE_SHIFT);
+			d->resume = dmp_splicer_site(d->splicer, home);
+		}
 		e = kvm_dmp_engine_check(vcpu->kvm);
 	}
 	mutex_unlock(&vm->engine_lock);
 	if (kind == DMP_FAULT_GUEST && !e)
 		return deliver(vcpu, &frame, fault.error_code, home);
+	if (e)
+		d->resume = NULL;
 	if (!unwind(vcpu, home, &frame))
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 	kvm_dmp_engine_drop(e);
@@ -383,8 +406,10 @@ static bool handle_exit(struct kvm_vcpu *vcpu, int *ret)
 			resume_interrupted(vcpu, 0);
 		return false;
 	case DMP_LEFT_HOME:
-		if (is_hypercall(vcpu))
+		if (is_hypercall(vcpu)) {
+			d->resume = d->left.site;
 			return true;
+		}
 		break;
 	case DMP_LEFT_OUTSIDE:
 		break;
