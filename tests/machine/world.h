@@ -61,7 +61,7 @@ struct private {
 };
 
 struct world {
-	uc_engine *uc[CPUS];
+	struct uc_struct *uc[CPUS];
 	struct memory *memory[CPUS];
 	struct private *private;	/* as it is */
 	struct private *expected;	/* as it should be; implant: unused */
