@@ -52,6 +52,17 @@ static void print_tally(const struct tally *t)
 	print_message("\n");
 }
 
+/* Instructions that a stub may cost, from the splice to the way back. */
+static void check_budget(const struct form *form, const struct tally *t)
+{
+	u32 part = form->size == 8 ? 0 : 3;	/* to find the entry's word */
+
+	assert_true(t->most[PATH_CLEAR] <= 44 + part);
+	assert_true(t->most[PATH_NEW] <= 54 + part);
+	assert_true(t->most[PATH_PROTECT] <= 57 + part);
+	assert_true(t->most[PATH_MISS] <= 40);
+}
+
 static void test_form(void **state)
 {
 	const struct form *form = *state;
@@ -74,6 +85,7 @@ static void test_form(void **state)
 			fail_case(&p, at, why);
 	}
 	print_tally(&tally);
+	check_budget(form, &tally);
 	assert_true(tally.hits > cases / 5);
 	assert_true(tally.misses > cases / 10);
 	assert_true(tally.interrupted > cases / 10);
