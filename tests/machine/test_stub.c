@@ -6,6 +6,7 @@
  * DMP_SEED	seed (printed)
  * CASES	executions for each form, 2500 if unset
  * FORM		only the forms whose names begin so
+ * FIRST	1: end at the first failure
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,8 +31,11 @@ static void fail_case(const struct program *p, u64 rng, const char *why)
 
 	for (i = 0; i < p->plan.len; i++)
 		sprintf(hex + 3 * i, "%02x ", p->bytes[i]);
-	fail_msg("DMP_SEED=%llu FORM=%s (state %llu): %sat %llx, stub %llx: %s",
-		 seed, p->form->name, rng, hex, p->site, p->stub.gva, why);
+	print_error("ERROR: DMP_SEED=%llu FORM=%s (state %llu): %sat %llx, stub %llx: %s\n",
+		    seed, p->form->name, rng, hex, p->site, p->stub.gva, why);
+	if (number_of("FIRST", 0))
+		exit(1);
+	fail();
 }
 
 static void print_tally(const struct tally *t)
