@@ -2,8 +2,8 @@
 /*
  * Preloaded into dmp: a `ctl` that answers as the kernel's does. A write of
  * WORD to .../dmp/ctl goes through; then, if there is ctl.WORD beside it, its
- * first word is the errno to fail with (0: none), and ctl.WORD.status, if
- * there is one, becomes `status`. What has been written stays in ctl.log.
+ * first word is the errno to fail with (0: none), and ctl.WORD.status and
+ * ctl.WORD.sites, if there, become `status` and `sites`. What has been written stays in ctl.log.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,6 +26,16 @@ static const char *ctl_path(int fd, char *path)
 	return strcmp(path + n - 8, "/dmp/ctl") ? NULL : path;
 }
 
+/* Puts @from.@file where @file is, if it is there. */
+static int replace(const char *ctl, const char *from, const char *file)
+{
+	char new[PATH_SIZE + 128], to[PATH_SIZE + 64];
+
+	snprintf(new, sizeof(new), "%s.%s", from, file);
+	snprintf(to, sizeof(to), "%.*s%s", (int)strlen(ctl) - 3, ctl, file);
+	return rename(new, to) && errno != ENOENT ? EPROTO : 0;
+}
+
 static int answer(const char *ctl, const char *word)
 {
 	char from[PATH_SIZE + 64], to[PATH_SIZE + 64];
@@ -45,10 +55,8 @@ static int answer(const char *ctl, const char *word)
 	if (fscanf(f, "%d", &error) != 1)
 		error = EPROTO;
 	fclose(f);
-	strcat(from, ".status");
-	snprintf(to, sizeof(to), "%.*sstatus", (int)strlen(ctl) - 3, ctl);
-	if (rename(from, to) && errno != ENOENT)
-		error = EPROTO;
+	if (replace(ctl, from, "status") || replace(ctl, from, "sites"))
+		return EPROTO;
 	return error;
 }
 
