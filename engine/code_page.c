@@ -188,6 +188,7 @@ static void page_written(struct dmp_mmu *mmu, struct dmp_code_page *code,
 {
 	unsigned int i = code - mmu->splicer->code;
 
+	dmp_site_remember(mmu, i, first, end);
 	dmp_splicer_undo_range(mmu, i, first, end);
 	if (code->hfn)
 		__builtin_memcpy(code->copy + first, code->pristine + first,

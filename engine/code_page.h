@@ -21,10 +21,10 @@ struct dmp_code_page {
 	u64 gfn;
 	u64 hfn;		/* of the copy; 0: free place */
 	u8 *copy;
-	const u8 *pristine;	/* the guest's page */
+	u8 *pristine;		/* the guest's page */
 	u32 table;		/* the leaf's; 0: the guest maps it no more */
 	u16 index;
-	u16 sites;
+	u16 sites;		/* whose splices it shows, or has shown */
 };
 
 /*

@@ -37,7 +37,8 @@ const char *dmp_reason_name(enum dmp_reason reason)
 		[DMP_REASON_BROKEN]		= "broken",
 		[DMP_REASON_RESET]		= "reset",
 		[DMP_REASON_DOUBLE_FAULT]	= "double-fault",
-		[DMP_REASON_IDT]		= "idt-changed",
+		[DMP_REASON_IDT]		= "handler-changed",
+		[DMP_REASON_ADDRESS]		= "implant-address-used",
 	};
 
 	return reason < DMP_REASONS ? name[reason] : "unknown";

@@ -43,7 +43,8 @@ enum dmp_reason {
 	DMP_REASON_BROKEN,		/* an invariant; see enum dmp_broken */
 	DMP_REASON_RESET,		/* the guest is resetting */
 	DMP_REASON_DOUBLE_FAULT,	/* a #DF while spliced */
-	DMP_REASON_IDT,			/* the guest loads another IDT */
+	DMP_REASON_IDT,			/* the guest has another #PF handler */
+	DMP_REASON_ADDRESS,		/* it uses addresses of the implant's */
 	DMP_REASONS
 };
 

@@ -89,6 +89,7 @@ static bool make_at(struct dmp_splicer *splicer, struct dmp_site *site,
 				     &site->stub);
 	if (why == DMP_STUB_OK)
 		return true;
+	__builtin_memset(&site->stub, 0, sizeof(site->stub));
 	__builtin_memset(code, DMP_SPLICE_INT3, size);
 	if (why != DMP_STUB_NO_ROOM)
 		refuse(site, DMP_SITE_STUB, why);
@@ -205,17 +206,17 @@ static bool is_taken(const struct dmp_splicer *splicer, u64 rip, u64 end)
 }
 
 /* For whoever asks: what is there, and what it is. */
-static void note_own(struct dmp_site *site, const u8 *bytes, u32 avail)
+static void note_insn(struct dmp_site *site, const u8 *bytes, u32 avail)
 {
 	struct dmp_insn insn;
 
-	site->owned = 0;
+	site->insn_len = 0;
 	site->form = DMP_FORM_OTHER;
 	if (dmp_insn_decode(bytes, avail, &insn) != DMP_INSN_OK)
 		return;
-	site->owned = insn.length;
+	site->insn_len = insn.length;
 	site->form = insn.form;
-	__builtin_memcpy(site->own, bytes, insn.length);
+	__builtin_memcpy(site->insn, bytes, insn.length);
 }
 
 /*
@@ -236,13 +237,14 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 		.site = site->rip, .plan = &plan, .implant = splicer->implant_gva,
 	};
 	struct dmp_code_page *code = dmp_code_get(mmu, site->rip);
+	bool shown = site->shown;
 
 	if (!code) {
 		refuse(site, DMP_SITE_CODE, 0);
 		return;
 	}
 	at.bytes = code->pristine + offset;
-	note_own(site, at.bytes, DMP_PAGE_SIZE - offset);
+	note_insn(site, at.bytes, DMP_PAGE_SIZE - offset);
 	__builtin_memcpy(at.hypercall, splicer->hypercall, sizeof(at.hypercall));
 	why = dmp_splice_plan(at.bytes, DMP_PAGE_SIZE - offset, site->rip, flags,
 			      &plan);
@@ -253,10 +255,12 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 	} else if (make_stub(mmu, site, &at)) {
 		if (dmp_splice_bytes(&plan, site->rip, site->stub.gva,
 				     site->bytes)) {
+			__builtin_memcpy(site->original, at.bytes, plan.len);
+			site->shown = plan.len;
 			__builtin_memcpy(code->copy + offset, site->bytes,
 					 plan.len);
-			__builtin_memcpy(site->own, at.bytes, plan.len);
-			site->owned = plan.len;
+			/* Counted since it was first shown. */
+			code->sites -= shown;
 			site->code = code - splicer->code;
 			site->state = DMP_SITE_SPLICED;
 			splicer->stubs++;
@@ -268,6 +272,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 	dmp_code_put(mmu, code);
 }
 
+/* The page stays read-only: what it has shown may be written back. */
 void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
 		   enum dmp_site_refusal why)
 {
@@ -288,7 +293,43 @@ void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
 		refuse(site, DMP_SITE_UNDONE_OFTEN, 0);
 	if (site == &mmu->splicer->prologue)
 		dmp_break(mmu, DMP_BROKEN_HANDLER);
-	dmp_code_put(mmu, code);
+}
+
+/* The part of [first, end) of its page that @site's splice takes or took. */
+static bool shown_range(const struct dmp_site *site, unsigned int *first,
+			unsigned int *end)
+{
+	unsigned int begin = site->rip & PAGE_MASK;
+
+	if (*first < begin)
+		*first = begin;
+	if (*end > begin + site->shown)
+		*end = begin + site->shown;
+	return *first < *end;
+}
+
+void dmp_site_remember(struct dmp_mmu *mmu, unsigned int code,
+		       unsigned int first, unsigned int end)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_code_page *page = &splicer->code[code];
+	unsigned int i, from, to, begin;
+	struct dmp_site *site;
+
+	for (i = 0; i <= splicer->sites; i++) {
+		site = i < splicer->sites ? &splicer->site[i] : &splicer->prologue;
+		from = first;
+		to = end;
+		if ((site->rip & ~PAGE_MASK) != page->gva ||
+		    !shown_range(site, &from, &to))
+			continue;
+		begin = site->rip & PAGE_MASK;
+		if (!__builtin_memcmp(page->pristine + from,
+				      site->bytes + from - begin, to - from))
+			__builtin_memcpy(page->pristine + from,
+					 site->original + from - begin,
+					 to - from);
+	}
 }
 
 void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,

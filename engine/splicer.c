@@ -318,6 +318,21 @@ void dmp_splicer_destroy(struct dmp_mmu *mmu)
 	mmu->splicer = NULL;
 }
 
+/* Other code may come to the same addresses. */
+static void forget_sites(struct dmp_splicer *splicer, unsigned int code)
+{
+	struct dmp_site *site;
+	unsigned int i;
+
+	for (i = 0; i < splicer->sites; i++) {
+		site = &splicer->site[i];
+		if (site->shown && site->code == code)
+			*site = (struct dmp_site){
+				.rip = site->rip, .state = DMP_SITE_COUNTING,
+			};
+	}
+}
+
 /* Code that the guest maps there no more takes its splices along. */
 static void drop_lost_code(struct dmp_mmu *mmu)
 {
@@ -325,9 +340,14 @@ static void drop_lost_code(struct dmp_mmu *mmu)
 	unsigned int i;
 
 	splicer->unsettled = false;
-	for (i = 0; i < DMP_CODES_MAX; i++)
-		if (splicer->code[i].hfn && !splicer->code[i].table)
-			dmp_splicer_undo_range(mmu, i, 0, DMP_PAGE_SIZE);
+	for (i = 0; i < DMP_CODES_MAX; i++) {
+		if (!splicer->code[i].hfn || splicer->code[i].table)
+			continue;
+		dmp_splicer_undo_range(mmu, i, 0, DMP_PAGE_SIZE);
+		forget_sites(splicer, i);
+		splicer->code[i].sites = 1;
+		dmp_code_put(mmu, &splicer->code[i]);
+	}
 }
 
 void dmp_splicer_settle(struct dmp_mmu *mmu)

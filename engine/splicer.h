@@ -77,17 +77,23 @@ struct dmp_site {
 	u8 state;		/* enum dmp_site_state */
 	u8 refusal;		/* enum dmp_site_refusal */
 	u8 detail;		/* of PLAN or STUB: their enums */
-	u8 form;		/* enum dmp_insn_form, of a known .own */
+	u8 form;		/* enum dmp_insn_form, of .insn */
 	u8 undos;
-	u8 owned;		/* bytes of .own; 0: they are not known */
 	u16 code;		/* index in splicer->code */
 	u64 traps;		/* before it was spliced, in all */
 	u64 since;		/* since then */
 	u64 finished;		/* hypercalls of its stub */
 	struct dmp_stub stub;	/* valid once spliced; stays as a tombstone */
-	u8 bytes[DMP_SPLICE_BYTES_MAX];	/* of the splice */
-	u8 own[DMP_SPLICE_BYTES_MAX];	/* the guest's: what is replaced, or the */
-				/*   instruction, when it was last tried */
+	/*
+	 * Bytes of the splice, and the guest's own. They outlive the splice:
+	 * see dmp_site_remember().
+	 */
+	u8 bytes[DMP_SPLICE_BYTES_MAX];
+	u8 original[DMP_SPLICE_BYTES_MAX];
+	u8 shown;		/* so many of them; 0: never spliced */
+	/* The instruction at .rip, when it was last tried; 0 bytes: not known. */
+	u8 insn_len;
+	u8 insn[DMP_INSN_LEN_MAX];
 };
 
 /* That of a site which is spliced; DMP_TACTIC_NONE of others. */
@@ -179,6 +185,16 @@ void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,
  * @flags: as of dmp_splice_plan().
  */
 void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags);
+
+/*
+ * A guest that read its code where it is executed saw splices, and may write
+ * back what it saw: a probe that is taken away does. Bytes [first, end) of code
+ * page @code were written; where those of a site, past or present, are the
+ * bytes of its splice, the guest's own are put there. What is put back where
+ * the guest meant such bytes is lost to it: docs/design.md.
+ */
+void dmp_site_remember(struct dmp_mmu *mmu, unsigned int code,
+		       unsigned int first, unsigned int end);
 
 /* Undo one splice. */
 void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,

@@ -316,7 +316,7 @@ static void look_up(struct dmp_stub_build *b)
 	dmp_emit_reg(&b->e, DMP_OP_STORE, b->address, b->base);
 	dmp_emit_reg_imm(&b->e, DMP_OP_SHIFT, DMP_EXT_SHR, b->base, 7, 1);
 	dmp_emit_reg_imm(&b->e, DMP_OP_IMM32, DMP_EXT_AND, b->base,
-			 (DMP_CACHE_SLOTS - 1) * DMP_CACHE_BYTES, 4);
+			 (DMP_CACHE_SLOTS - 1ull) * DMP_CACHE_BYTES, 4);
 	dmp_emit_mem(&b->e, DMP_OP_LEA, b->temp,
 		     dmp_stub_at(b, DMP_IMPLANT_CACHE), 0);
 	dmp_emit_reg(&b->e, DMP_OP_ADD, b->base, b->temp);

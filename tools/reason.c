@@ -33,7 +33,9 @@ static const struct reason reasons[] = {
 	  "report it, with dmp status and dmesg" },
 	{ "double-fault", "the guest took a double fault while its instructions were replaced",
 	  "report it, with dmp status and dmesg" },
-	{ "idt-changed", "the guest loaded another interrupt descriptor table",
+	{ "handler-changed", "the guest has another page-fault handler",
+	  "try again" },
+	{ "implant-address-used", "the guest uses addresses that the replaced code was at",
 	  "try again" },
 	{ "reset", "the guest is being reset", "try again when its kernel runs" },
 };

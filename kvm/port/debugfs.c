@@ -260,7 +260,7 @@ static void show_site(struct seq_file *s, const struct dmp_site *site)
 	seq_printf(s, "rip=0x%llx state=%s tactic=%s form=%s ", site->rip,
 		   dmp_site_state_name(site->state),
 		   dmp_tactic_name(dmp_site_tactic(site)),
-		   site->owned ? dmp_insn_form_name(site->form) : "-");
+		   site->insn_len ? dmp_insn_form_name(site->form) : "-");
 	seq_printf(s, "traps=%llu since=%llu finished=%llu undos=%u reason=%s ",
 		   site->traps, site->since, site->finished, site->undos,
 		   site->state == DMP_SITE_REFUSED ?
@@ -268,8 +268,10 @@ static void show_site(struct seq_file *s, const struct dmp_site *site)
 	if (site->state == DMP_SITE_SPLICED)
 		seq_printf(s, "stub=0x%llx size=%u insns=%u ", site->stub.gva,
 			   site->stub.size, site->stub.plan.count);
-	if (site->owned)
-		seq_printf(s, "bytes=%*phN\n", site->owned, site->own);
+	if (site->state == DMP_SITE_SPLICED)
+		seq_printf(s, "bytes=%*phN\n", site->shown, site->original);
+	else if (site->insn_len)
+		seq_printf(s, "bytes=%*phN\n", site->insn_len, site->insn);
 	else
 		seq_puts(s, "bytes=-\n");
 }

@@ -272,6 +272,21 @@ static bool run_audit(struct kvm_dmp_vm *vm)
 	return false;
 }
 
+/* What the guest may do, or the host lack, is no invariant that is broken. */
+static enum dmp_reason broken_reason(enum dmp_broken why)
+{
+	switch (why) {
+	case DMP_BROKEN_NO_MEMORY:
+		return DMP_REASON_NO_MEMORY;
+	case DMP_BROKEN_HANDLER:
+		return DMP_REASON_IDT;
+	case DMP_BROKEN_ADDRESS:
+		return DMP_REASON_ADDRESS;
+	default:
+		return DMP_REASON_BROKEN;
+	}
+}
+
 struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
@@ -282,9 +297,7 @@ struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm)
 	kvm_dmp_update_stats(kvm);
 	if (likely(!vm->engine->mmu.broken))
 		return NULL;
-	if (vm->engine->mmu.broken == DMP_BROKEN_NO_MEMORY)
-		return kvm_dmp_engine_detach(kvm, DMP_REASON_NO_MEMORY);
-	return kvm_dmp_engine_detach(kvm, DMP_REASON_BROKEN);
+	return kvm_dmp_engine_detach(kvm, broken_reason(vm->engine->mmu.broken));
 }
 
 int kvm_dmp_audit(struct kvm *kvm)

@@ -361,13 +361,33 @@ static bool software_interrupt(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-static bool svm_exit(struct kvm_vcpu *vcpu)
+/*
+ * A single-step trap in a stub that has done nothing yet: the step is to be
+ * over the instruction itself, and no stub would ever get there.
+ */
+static bool single_step(struct kvm_vcpu *vcpu, int *ret)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	if (d->left.kind != DMP_LEFT_HOME ||
+	    d->left.stub.phase != DMP_STUB_RESTART ||
+	    d->left.stub.rip != d->left.site->rip ||
+	    !(static_call(kvm_x86_get_rflags)(vcpu) & X86_EFLAGS_TF))
+		return false;
+	be_idle(d);
+	*ret = kvm_emulate_instruction(vcpu, 0);
+	return true;
+}
+
+static bool svm_exit(struct kvm_vcpu *vcpu, int *ret)
 {
 	u64 info1;
 
 	switch (exit_reason(vcpu, &info1)) {
 	case SVM_EXIT_EXCP_BASE + BP_VECTOR:
 		return breakpoint(vcpu);
+	case SVM_EXIT_EXCP_BASE + DB_VECTOR:
+		return single_step(vcpu, ret);
 	case SVM_EXIT_SWINT:
 		return software_interrupt(vcpu);
 	case SVM_EXIT_EXCP_BASE + SS_VECTOR:
@@ -416,7 +436,7 @@ static bool handle_exit(struct kvm_vcpu *vcpu, int *ret)
 	}
 	if (!vcpu->arch.exception.pending && !vcpu->arch.exception.injected)
 		d->injected.pending = false;
-	return kvm_dmp_is_svm() && svm_exit(vcpu);
+	return kvm_dmp_is_svm() && svm_exit(vcpu, ret);
 }
 
 bool __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, int *ret)

@@ -6,6 +6,7 @@
  * DMP_SEED	seed (printed)
  * CASES	executions for each form, 2500 if unset
  * FORM		only the forms whose names begin so
+ * FIRST	1: end at the first failure
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,8 +31,11 @@ static void fail_case(const struct program *p, u64 rng, const char *why)
 
 	for (i = 0; i < p->plan.len; i++)
 		sprintf(hex + 3 * i, "%02x ", p->bytes[i]);
-	fail_msg("DMP_SEED=%llu FORM=%s (state %llu): %sat %llx, stub %llx: %s",
-		 seed, p->form->name, rng, hex, p->site, p->stub.gva, why);
+	print_error("ERROR: DMP_SEED=%llu FORM=%s (state %llu): %sat %llx, stub %llx: %s\n",
+		    seed, p->form->name, rng, hex, p->site, p->stub.gva, why);
+	if (number_of("FIRST", 0))
+		exit(1);
+	fail();
 }
 
 static void print_tally(const struct tally *t)
@@ -50,6 +54,17 @@ static void print_tally(const struct tally *t)
 			print_message(" %s %u-%u", names[i], t->least[i],
 				      t->most[i]);
 	print_message("\n");
+}
+
+/* Instructions that a stub may cost, from the splice to the way back. */
+static void check_budget(const struct form *form, const struct tally *t)
+{
+	u32 part = form->size == 8 ? 0 : 3;	/* to find the entry's word */
+
+	assert_true(t->most[PATH_CLEAR] <= 44 + part);
+	assert_true(t->most[PATH_NEW] <= 54 + part);
+	assert_true(t->most[PATH_PROTECT] <= 57 + part);
+	assert_true(t->most[PATH_MISS] <= 40);
 }
 
 static void test_form(void **state)
@@ -74,6 +89,7 @@ static void test_form(void **state)
 			fail_case(&p, at, why);
 	}
 	print_tally(&tally);
+	check_budget(form, &tally);
 	assert_true(tally.hits > cases / 5);
 	assert_true(tally.misses > cases / 10);
 	assert_true(tally.interrupted > cases / 10);

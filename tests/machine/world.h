@@ -60,18 +60,16 @@ struct private {
 	struct dmp_implant implant;
 };
 
-/* Called before each instruction, with the CPU and its address. */
-typedef void (*world_hook)(void *arg, int cpu, u64 rip);
-
 struct world {
-	uc_engine *uc[CPUS];
+	struct uc_struct *uc[CPUS];
 	struct memory *memory[CPUS];
 	struct private *private;	/* as it is */
 	struct private *expected;	/* as it should be; implant: unused */
 	u8 *code[CPUS];
 	u8 *stub;
 	struct dmp_paging paging;
-	world_hook hook;		/* NULL: none */
+	/* Called before each instruction, with its address; may be NULL. */
+	void (*hook)(void *arg, int cpu, u64 rip);
 	void *arg;
 	uc_err err;			/* of the last run, */
 	int interrupt;			/*   and what it raised; -1: nothing */

@@ -6,10 +6,10 @@
 #	guest_both RUN SECONDS AUDIT [OPTIONS...] -- COMMAND
 #	finish
 #
-# COMMAND runs twice, on the machine itself and engaged, and has to end with 0
-# both times with equal files in files/out (but for notes). While engaged the
-# engine audits itself once in AUDIT operations; it may never leave that state,
-# nor find anything. LONG=1 makes all of it ten times as long, which is longer
+# COMMAND runs on the machine itself, engaged, and engaged with its instructions
+# replaced (mode on), and has to end with 0 each time with equal files in
+# files/out (but for notes). While engaged the engine audits itself once in
+# AUDIT operations; it may never leave that state, nor find anything. LONG=1 makes all of it ten times as long, which is longer
 # than tests.tab allows: MACHINE=svm LONG=1 tests/lab/guest-memory/check DIR.
 GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=tests/lab/lib.sh
@@ -50,11 +50,12 @@ guest_run() {
 }
 
 # What the engine says of itself at the end.
-guest_engine() {
-	local run=$1 begin=$1/status-begin end=$1/status-audited
-	check "engaged: the emulated host's log" calm "$run/host-dmesg.log"
-	check "engaged: looked at at the end" test -s "$end" || return
+guest_engine() { # RUN MODE
+	local run=$1 mode=$2 begin=$1/status-begin end=$1/status-audited
+	check "$mode: the emulated host's log" calm "$run/host-dmesg.log"
+	check "$mode: looked at at the end" test -s "$end" || return
 	same "state" engaged "$(field "$end" state)"
+	same "$mode: spliced" $([ "$mode" = on ] && echo 1 || echo 0) "$(field "$end" spliced)"
 	# While it boots, a guest may change its paging mode after it was engaged.
 	same "disengagements, as when the tests began" \
 		"$(field "$begin" disengagements)" "$(field "$end" disengagements)" \
@@ -62,39 +63,47 @@ guest_engine() {
 	same "entries weaker than they should be" 0 "$(status_fault "$end" repaired)"
 	check "audits: $(field "$end" audits)" [ "$(field "$end" audits)" -gt 1 ]
 	check "no finding" eval "! grep ^finding '$end'"
-	echo "FIGURE $(basename "$(dirname "$run")"): $(field "$end" audits) audits," \
+	echo "FIGURE $(basename "$(dirname "$run")") $mode: $(field "$end" audits) audits," \
 		"$(status_fault "$end" table) table writes, $(field "$end" promotions) promotions"
+	[ "$mode" != on ] ||
+		echo "FIGURE $(basename "$(dirname "$run")") on: $(field "$end" stubs) stubs," \
+			"$(field "$end" undone) undone, $(field "$end" filter_lazy_a) lazy A in the guest"
 }
 
-guest_engaged() { # RUN SECONDS AUDIT OPTIONS... -- COMMAND
-	local run=$1 limit=$2 audit=$3 options=()
-	shift 3
+guest_engaged() { # RUN MODE SECONDS AUDIT OPTIONS... -- COMMAND
+	local run=$1 mode=$2 limit=$3 audit=$4 options=()
+	shift 4
 	while [ "$1" != -- ]; do
 		options+=("$1")
 		shift
 	done
 	shift
-	guest_run "$run" engaged "$limit" --param "kvm:dmp_audit=$audit" \
+	guest_run "$run" "$mode" "$limit" --param "kvm:dmp_audit=$audit" \
 		--hook begin="$GUEST_LIB/hook-begin" --hook end-of-tests="$GUEST_LIB/hook-end-of-tests" \
 		"${options[@]}" -- "guest-sync begin || exit 99; ( $* ); status=\$?
 		guest-sync end-of-tests || exit 98; exit \$status"
-	guest_engine "$run"
+	guest_engine "$run" "$mode"
 }
 
 # Transcripts, all but the notes, are the same.
-guest_compare() {
+guest_compare() { # RUN MODE
 	local f name
 	for f in "$1"/native/files/out/*; do
 		name=${f##*/}
-		[ "$name" = notes ] || check "$name: transcripts of $(wc -l <"$f") lines are equal" \
-			diff "$f" "$1/engaged/files/out/$name"
+		[ "$name" = notes ] ||
+			check "$2: $name: transcripts of $(wc -l <"$f") lines are equal" \
+			diff "$f" "$1/$2/files/out/$name"
 	done
 }
 
 guest_both() {
-	local run=$1 limit=$2 audit=$3
+	local run=$1 limit=$2 audit=$3 mode
 	shift 3
 	guest_run "$run/native" native "$limit" "$@"
-	guest_engaged "$run/engaged" "$limit" "$audit" "$@"
-	guest_compare "$run"
+	# Stubs leave the engine a tenth of the operations, to audit after.
+	for mode in ${GUEST_MODES:-engaged on}; do
+		guest_engaged "$run/$mode" "$mode" "$limit" \
+			"$([ "$mode" = on ] && echo $((audit / 10)) || echo "$audit")" "$@"
+		guest_compare "$run" "$mode"
+	done
 }
