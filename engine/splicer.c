@@ -244,17 +244,31 @@ static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
 	return true;
 }
 
+static void unwatch_gate(struct dmp_mmu *mmu)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, mmu->splicer->gate_gfn);
+
+	if (dmp_code_pages_of(mmu, mmu->splicer->gate_gfn))
+		return;
+	frame->code = 0;
+	dmp_frame_release(mmu, frame);
+}
+
 static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
 					     const struct dmp_start *start)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_site *prologue = &splicer->prologue;
 
+	if (!watch_gate(mmu, start->gate))
+		return DMP_START_HANDLER;
 	prologue->rip = start->handler;
 	prologue->state = DMP_SITE_COUNTING;
 	dmp_site_install(mmu, prologue, DMP_SPLICE_PROLOGUE | DMP_SPLICE_CALLS);
-	if (prologue->state != DMP_SITE_SPLICED || !watch_gate(mmu, start->gate))
+	if (prologue->state != DMP_SITE_SPLICED) {
+		unwatch_gate(mmu);
 		return DMP_START_HANDLER;
+	}
 	splicer->implant->deliver = prologue->stub.gva + prologue->stub.deliver;
 	return DMP_START_OK;
 }
@@ -284,16 +298,38 @@ static enum dmp_start_refusal start(struct dmp_mmu *mmu,
 	return why;
 }
 
+/* All but what the host has filled in; it may have been started before. */
+static void clean(struct dmp_splicer *splicer)
+{
+	struct dmp_implant *implant = splicer->implant;
+	u64 implant_hfn = splicer->implant_hfn;
+	u32 threshold = splicer->threshold;
+	u8 hypercall[DMP_STUB_HYPERCALL];
+
+	__builtin_memcpy(hypercall, splicer->hypercall, sizeof(hypercall));
+	__builtin_memset(splicer, 0, sizeof(*splicer));
+	__builtin_memset(implant, 0, sizeof(*implant));
+	splicer->implant = implant;
+	splicer->implant_hfn = implant_hfn;
+	splicer->threshold = threshold;
+	__builtin_memcpy(splicer->hypercall, hypercall, sizeof(hypercall));
+}
+
 enum dmp_start_refusal dmp_splicer_start(struct dmp_mmu *mmu,
 					 struct dmp_splicer *splicer,
 					 const struct dmp_start *what)
 {
 	enum dmp_start_refusal why;
 
+	clean(splicer);
 	mmu->splicer = splicer;
 	why = start(mmu, what);
-	if (why)
-		return mmu->broken ? DMP_START_BROKEN : why;
+	if (mmu->broken)
+		return DMP_START_BROKEN;
+	if (why) {
+		dmp_splicer_destroy(mmu);
+		return why;
+	}
 	splicer->active = true;
 	dmp_splicer_settle(mmu);
 	return mmu->broken ? DMP_START_BROKEN : DMP_START_OK;

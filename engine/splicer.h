@@ -155,7 +155,8 @@ struct dmp_start {
  * @splicer: zeroed but for .implant, .implant_hfn, .hypercall, .threshold
  * @start: see there
  *
- * On a refusal the machine tables are of no use any more: disengage.
+ * On a refusal nothing has changed, and it may be tried again later: a guest
+ * that boots has other handlers first. Unless mmu->broken.
  */
 enum dmp_start_refusal dmp_splicer_start(struct dmp_mmu *mmu,
 					 struct dmp_splicer *splicer,

@@ -56,6 +56,8 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 			static_call(kvm_x86_load_mmu_pgd)(vcpu, PFN_PHYS(hfn),
 							  mmu->paging.levels);
 			d->root_valid = true;
+			if (unlikely(mmu->stats.root_loads >= vm->splice_retry))
+				kvm_dmp_splice_start(vcpu);
 		}
 		e = kvm_dmp_engine_check(vcpu->kvm);
 	}

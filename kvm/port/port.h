@@ -64,6 +64,7 @@ struct kvm_dmp_vm {
 	struct dmp_finding finding;	/* the last audit's; under engine_lock */
 	bool flush_owed;		/* vCPU's thread, under engine_lock */
 	enum dmp_start_refusal splice_refusal;	/* of the last start; engine_lock */
+	u64 splice_retry;		/* root loads at which to try again; likewise */
 	struct work_struct engage_work;
 	wait_queue_head_t wait;		/* policy.state has changed */
 

@@ -37,12 +37,17 @@ bool kvm_dmp_int3_is_swint(void)
 }
 EXPORT_SYMBOL_GPL(kvm_dmp_int3_is_swint);
 
+/* A guest that was refused is tried again after so many loads of CR3, and more. */
+#define SPLICE_RETRY	100
+
 bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 {
 	static const u8 vmmcall[DMP_STUB_HYPERCALL] = { 0x0f, 0x01, 0xd9 };
 	struct dmp_splicer *s;
 
-	if (!READ_ONCE(trust) || !kvm_x86_ops.dmp_intercepts)
+	/* Stubs save flags by LAHF; the first 64-bit CPUs had none. */
+	if (!READ_ONCE(trust) || !kvm_x86_ops.dmp_intercepts ||
+	    !boot_cpu_has(X86_FEATURE_LAHF_LM))
 		return true;
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s || kvm_dmp_inject_failure(e, _THIS_IP_)) {
@@ -110,16 +115,23 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 
 	lockdep_assert_held(&vm->engine_lock);
 	vm->splice_refusal = DMP_START_OK;
+<<<<<<< HEAD
 	if (!e->splicer) {
 		if (vm->mode == KVM_DMP_ON)
 			vm->splice_refusal = kvm_x86_ops.dmp_intercepts ?
 				DMP_START_UNTRUSTED : DMP_START_CPU;
+=======
+	vm->splice_retry = U64_MAX;
+	if (!e->splicer)
+>>>>>>> a70f5427741b06ddaba823f59135d2977aa98683
 		return;
 	}
 	start.handler = find_handler(vcpu, &start.gate);
 	vm->splice_refusal = dmp_splicer_start(&e->mmu, e->splicer, &start);
-	if (vm->splice_refusal)
+	if (vm->splice_refusal) {
+		vm->splice_retry = 2 * e->mmu.stats.root_loads + SPLICE_RETRY;
 		return;
+	}
 	d->splicer = e->splicer;
 	d->injected.pending = false;
 	d->resume = NULL;

@@ -7,6 +7,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,13 +28,13 @@ static const char *ctl_path(int fd, char *path)
 }
 
 /* Puts @from.@file where @file is, if it is there. */
-static int replace(const char *ctl, const char *from, const char *file)
+static bool replace(const char *ctl, const char *from, const char *file)
 {
 	char new[PATH_SIZE + 128], to[PATH_SIZE + 64];
 
 	snprintf(new, sizeof(new), "%s.%s", from, file);
 	snprintf(to, sizeof(to), "%.*s%s", (int)strlen(ctl) - 3, ctl, file);
-	return rename(new, to) && errno != ENOENT ? EPROTO : 0;
+	return !rename(new, to) || errno == ENOENT;
 }
 
 static int answer(const char *ctl, const char *word)
@@ -55,8 +56,8 @@ static int answer(const char *ctl, const char *word)
 	if (fscanf(f, "%d", &error) != 1)
 		error = EPROTO;
 	fclose(f);
-	if (replace(ctl, from, "status") || replace(ctl, from, "sites"))
-		return EPROTO;
+	if (!replace(ctl, from, "status") || !replace(ctl, from, "sites"))
+		error = EPROTO;
 	return error;
 }
 

@@ -6,8 +6,8 @@
 #	guest_both RUN SECONDS AUDIT [OPTIONS...] -- COMMAND
 #	finish
 #
-# COMMAND runs on the machine itself, engaged, and engaged with its instructions
-# replaced (mode on), and has to end with 0 each time with equal files in
+# COMMAND runs on the machine itself and in each of GUEST_MODES (engaged, on;
+# without LONG=1 just engaged), and has to end with 0 each time with equal files in
 # files/out (but for notes). While engaged the engine audits itself once in
 # AUDIT operations; it may never leave that state, nor find anything. LONG=1 makes all of it ten times as long, which is longer
 # than tests.tab allows: MACHINE=svm LONG=1 tests/lab/guest-memory/check DIR.
@@ -19,6 +19,7 @@ GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 GUEST=$BUILD/tests/guest/dmp-guest
 GUEST_OPTIONS=
 GUEST_TIMES=1
+GUEST_MODES=${GUEST_MODES:-engaged$([ "${LONG:-0}" = 0 ] || echo " on")}
 if [ "${LONG:-0}" = 1 ]; then
 	GUEST_OPTIONS="--scale 10"
 	GUEST_TIMES=10
@@ -101,7 +102,7 @@ guest_both() {
 	shift 3
 	guest_run "$run/native" native "$limit" "$@"
 	# Stubs leave the engine a tenth of the operations, to audit after.
-	for mode in ${GUEST_MODES:-engaged on}; do
+	for mode in $GUEST_MODES; do
 		guest_engaged "$run/$mode" "$mode" "$limit" \
 			"$([ "$mode" = on ] && echo $((audit / 10)) || echo "$audit")" "$@"
 		guest_compare "$run" "$mode"
