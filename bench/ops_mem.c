@@ -289,3 +289,59 @@ int bench_op_cow(struct bench_run *run)
 		return -1;
 	return ret;
 }
+
+/*
+ * First accesses by a child: fork gives it entries whose accessed bits are
+ * clear. It measures itself, in memory that both have.
+ */
+static void __noreturn child_reads(struct bench_run *run, const char *base, struct measure *m)
+{
+	unsigned long i;
+	bool known;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	measure_begin(m);
+	for (i = 0; i < run->n; i++)
+		(void)READ_ONCE(base[i * BENCH_PAGE]);
+	known = measure_end(m);
+	_exit(!known || check_pages(run, base, run->seed) ? 1 : 0);
+}
+
+static int fork_and_measure(struct bench_run *run, const char *base, struct measure *m)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		child_reads(run, base, m);
+	if (child < 0)
+		return bench_errno(run, "fork");
+	if (waitpid(child, &status, 0) != child)
+		return bench_errno(run, "waitpid");
+	if (status)
+		return bench_wrong(run, "the child read something else (wait status %#x)", status);
+	run->m = *m;
+	return 0;
+}
+
+int bench_op_child(struct bench_run *run)
+{
+	struct measure *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *base;
+	int ret;
+
+	if (m == MAP_FAILED)
+		return bench_errno(run, "mmap");
+	base = map_pages(run);
+	if (!base) {
+		munmap(m, sizeof(*m));
+		return -1;
+	}
+	write_pages(base, run->n, run->seed);
+	ret = fork_and_measure(run, base, m);
+	munmap(m, sizeof(*m));
+	if (unmap_pages(run, base))
+		return -1;
+	return ret;
+}

@@ -73,8 +73,8 @@ for op in touch protect munmap cow fork exec pipe shell cpuid getpid; do
 done
 succeeds --n 1 --rounds 1
 succeeds --op shell --n 1 --rounds 1 --shell /bin/bash
-[ "$("$bench" --list | wc -l)" -eq 10 ]
-result "--list has ten operations" $?
+[ "$("$bench" --list | wc -l)" -eq 11 ]
+result "--list has eleven operations" $?
 "$bench" --help | grep -q '^usage: '
 result "--help" $?
 

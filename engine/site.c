@@ -21,6 +21,29 @@ const char *dmp_site_state_name(enum dmp_site_state state)
 	return state < DMP_SITE_STATES ? name[state] : "unknown";
 }
 
+const char *dmp_tactic_name(enum dmp_tactic tactic)
+{
+	static const char * const name[DMP_TACTICS] = {
+		[DMP_TACTIC_NONE]	= "none",
+		[DMP_TACTIC_JMP]	= "jmp",
+		[DMP_TACTIC_DISPLACED]	= "jmp+displaced",
+		[DMP_TACTIC_PROLOGUE]	= "prologue",
+	};
+
+	return tactic < DMP_TACTICS ? name[tactic] : "unknown";
+}
+
+enum dmp_tactic dmp_site_tactic(const struct dmp_site *site)
+{
+	const struct dmp_splice_plan *plan = &site->stub.plan;
+
+	if (site->state != DMP_SITE_SPLICED)
+		return DMP_TACTIC_NONE;
+	if (plan->insn[0].kind != DMP_SPLICE_REPLACED)
+		return DMP_TACTIC_PROLOGUE;
+	return plan->count > 1 ? DMP_TACTIC_DISPLACED : DMP_TACTIC_JMP;
+}
+
 const char *dmp_site_refusal_name(const struct dmp_site *site)
 {
 	static const char * const name[DMP_SITE_REASONS] = {
@@ -182,6 +205,20 @@ static bool is_taken(const struct dmp_splicer *splicer, u64 rip, u64 end)
 	return overlaps(&splicer->prologue, rip, end);
 }
 
+/* For whoever asks: what is there, and what it is. */
+static void note_insn(struct dmp_site *site, const u8 *bytes, u32 avail)
+{
+	struct dmp_insn insn;
+
+	site->insn_len = 0;
+	site->form = DMP_FORM_OTHER;
+	if (dmp_insn_decode(bytes, avail, &insn) != DMP_INSN_OK)
+		return;
+	site->insn_len = insn.length;
+	site->form = insn.form;
+	__builtin_memcpy(site->insn, bytes, insn.length);
+}
+
 /*
  * Replace the instructions at site->rip. vCPUs are outside of the guest, and
  * entering it serializes (APM vol. 2, 15.5; SDM vol. 3, 26.3): the order of
@@ -207,6 +244,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 		return;
 	}
 	at.bytes = code->pristine + offset;
+	note_insn(site, at.bytes, DMP_PAGE_SIZE - offset);
 	__builtin_memcpy(at.hypercall, splicer->hypercall, sizeof(at.hypercall));
 	why = dmp_splice_plan(at.bytes, DMP_PAGE_SIZE - offset, site->rip, flags,
 			      &plan);

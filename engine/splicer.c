@@ -27,6 +27,8 @@ const char *dmp_start_refusal_name(enum dmp_start_refusal why)
 		[DMP_START_NO_ROOM]	= "no-room",
 		[DMP_START_LAYOUT]	= "memory-layout",
 		[DMP_START_BROKEN]	= "broken",
+		[DMP_START_UNTRUSTED]	= "not-trusted",
+		[DMP_START_CPU]		= "host-cpu",
 	};
 
 	return why < DMP_START_REASONS ? name[why] : "unknown";

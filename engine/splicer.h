@@ -29,6 +29,9 @@ enum dmp_start_refusal {
 	DMP_START_NO_ROOM,	/* no addresses that the guest leaves alone */
 	DMP_START_LAYOUT,	/* guest memory too scattered for its records */
 	DMP_START_BROKEN,	/* see mmu->broken */
+	/* The host's own; dmp_splicer_start() is not called then. */
+	DMP_START_UNTRUSTED,	/* nobody has said that the guest is trusted */
+	DMP_START_CPU,		/* not on this kind of CPU yet */
 	DMP_START_REASONS
 };
 
@@ -58,12 +61,23 @@ enum dmp_site_refusal {
 
 const char *dmp_site_state_name(enum dmp_site_state state);
 
+/* How a site is diverted. */
+enum dmp_tactic {
+	DMP_TACTIC_NONE,	/* it is not */
+	DMP_TACTIC_JMP,		/* JMP over the instruction */
+	DMP_TACTIC_DISPLACED,	/* and over some that follow, which are moved */
+	DMP_TACTIC_PROLOGUE,	/* all are moved: what stands before a handler */
+	DMP_TACTICS
+};
+
+const char *dmp_tactic_name(enum dmp_tactic tactic);
+
 struct dmp_site {
 	u64 rip;
 	u8 state;		/* enum dmp_site_state */
 	u8 refusal;		/* enum dmp_site_refusal */
 	u8 detail;		/* of PLAN or STUB: their enums */
-	u8 form;		/* enum dmp_insn_form */
+	u8 form;		/* enum dmp_insn_form, of .insn */
 	u8 undos;
 	u16 code;		/* index in splicer->code */
 	u64 traps;		/* before it was spliced, in all */
@@ -77,7 +91,13 @@ struct dmp_site {
 	u8 bytes[DMP_SPLICE_BYTES_MAX];
 	u8 original[DMP_SPLICE_BYTES_MAX];
 	u8 shown;		/* so many of them; 0: never spliced */
+	/* The instruction at .rip, when it was last tried; 0 bytes: not known. */
+	u8 insn_len;
+	u8 insn[DMP_INSN_LEN_MAX];
 };
+
+/* That of a site which is spliced; DMP_TACTIC_NONE of others. */
+enum dmp_tactic dmp_site_tactic(const struct dmp_site *site);
 
 /* The reason as text: the site's, or that of the part that refused it. */
 const char *dmp_site_refusal_name(const struct dmp_site *site);

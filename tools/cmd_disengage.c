@@ -12,7 +12,7 @@ static bool wants_engaged(const struct status *st)
 {
 	const char *mode = status_get(st, "mode");
 
-	return mode && !strcmp(mode, "engaged");
+	return mode && (!strcmp(mode, "engaged") || !strcmp(mode, "on"));
 }
 
 static void print_json(const struct vm *vm, const struct status *st,
@@ -35,8 +35,8 @@ static void print_text(const struct vm *vm, const struct status *st, bool was)
 	machine_vm_name(vm, name, sizeof(name));
 	printf("%s %s", name, was ? "is on KVM's own paging again" : "was not engaged");
 	if (wants_engaged(st))
-		printf("; mode engaged stays, so in %.0f s it may engage by itself (dmp mode monitor keeps it off)\n",
-		       status_get_u64(st, "retry_ms") / 1e3);
+		printf("; mode %s stays, so in %.0f s it may engage by itself (dmp mode monitor keeps it off)\n",
+		       status_get(st, "mode"), status_get_u64(st, "retry_ms") / 1e3);
 	else
 		printf("; its mode is %s, so it stays off\n",
 		       status_get(st, "mode") ? status_get(st, "mode") : "unknown");
@@ -90,7 +90,7 @@ const struct dmp_cmd cmd_disengage = {
 	.name = "disengage",
 	.summary = "put a VM back on KVM's own paging, for a minute at least",
 	.help =
-"The mode stays: a VM in mode engaged may engage again by itself when a minute\n"
+"The mode stays: a VM in mode engaged or on may engage again by itself when a minute\n"
 "is over and its page faults call for it. dmp mode monitor (or off) disengages\n"
 "for good; dmp engage engages at once.\n",
 	.run = run,

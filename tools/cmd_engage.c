@@ -66,7 +66,7 @@ static int ask(struct dmp_ctx *ctx, const struct vm *vm,
 		*outcome = ALREADY;
 		return 0;
 	}
-	if ((!mode || strcmp(mode, "engaged")) &&
+	if ((!mode || (strcmp(mode, "engaged") && strcmp(mode, "on"))) &&
 	    vm_write(ctx, vm, "mode", "engaged\n"))
 		return -1;
 	ret = vm_write_errno(ctx, vm, "ctl", "engage\n");
@@ -119,7 +119,7 @@ const struct dmp_cmd cmd_engage = {
 	.name = "engage",
 	.summary = "run a VM on machine tables now, whatever its rate of page faults",
 	.help =
-"Sets mode engaged first if that is not the VM's mode. A VM that cannot be\n"
+"Sets mode engaged first unless the VM's mode is that or on. A VM that cannot be\n"
 "engaged runs on as before; the reason is printed, the exit status is 1, and\n"
 "the mode stays: it engages by itself when it can and when it pays.\n",
 	.run = run,

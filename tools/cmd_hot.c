@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "select.h"
+#include "view_site.h"
 #include "view_table.h"
 
 enum { OPT_BY = SEL_OWN };
@@ -39,6 +40,12 @@ static size_t nr_shown(const struct hot *h)
 	return h->sel.count && h->sel.count < n ? h->sel.count : n;
 }
 
+/* The kernel's own instructions only: an address says nothing of user space. */
+static const struct site *site_of(const struct hot *h, const struct record *r)
+{
+	return r->cpl ? NULL : sites_find(&h->snap.sites, r->rip);
+}
+
 static void fill_table(const struct hot *h, struct table *t, int width)
 {
 	int rank = table_add_col(t, "#", true, 0, 0);
@@ -46,9 +53,12 @@ static void fill_table(const struct hot *h, struct table *t, int width)
 	int share = table_add_col(t, "SHARE", true, 0, 0);
 	int weight = h->order == BY_WEIGHT ?
 		     table_add_col(t, "WEIGHT", true, 0, 0) : -1;
+	struct site_cols sites;
 	struct view_cols cols;
 	size_t i;
 
+	if (h->snap.sites.n)
+		view_site_add_cols(t, &sites);
 	view_add_cols(t, &h->view, width, &cols);
 	for (i = 0; i < nr_shown(h); i++) {
 		const struct record *r = &h->list.v[i];
@@ -61,6 +71,8 @@ static void fill_table(const struct hot *h, struct table *t, int width)
 		if (weight >= 0)
 			table_set(t, weight, "%llu",
 				  (unsigned long long)r->weight);
+		if (h->snap.sites.n)
+			view_site_set_cells(t, &sites, site_of(h, r));
 		view_set_cells(t, &h->view, &cols, r);
 	}
 }
@@ -156,6 +168,7 @@ static int print_json(const struct hot *h)
 		json_num(&j, "rank", i + 1);
 		json_real(&j, "share", share_of(h, r->hits), 6);
 		view_json_record(&j, &h->view, r, &h->snap.raw);
+		view_json_site(&j, site_of(h, r));
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
@@ -254,7 +267,9 @@ const struct dmp_cmd cmd_hot = {
 "was there before and lost its place in between, so there were at least 123.\n"
 "SHARE is of all exits charged since the monitor was started or reset. Page\n"
 "faults have a kind: guest (the guest's own), hidden (virtualization's), table\n"
-"(a write to a guest page table), mmio.\n",
+"(a write to a guest page table), mmio.\n"
+"With instructions replaced (mode on), SITE says of each whether it is, or why\n"
+"not; BEFORE and SINCE are its traps until then and after: see dmp sites.\n",
 	.opts = hot_opts,
 	.run = run,
 };

@@ -9,7 +9,7 @@
 #include "view.h"
 #include "vm.h"
 
-static const char *const modes[] = { "off", "monitor", "engaged" };
+static const char *const modes[] = { "off", "monitor", "engaged", "on" };
 
 static bool is_mode(const char *s)
 {
@@ -117,12 +117,15 @@ static int run(struct dmp_ctx *ctx, int argc, char **argv)
 
 const struct dmp_cmd cmd_mode = {
 	.name = "mode",
-	.args = "[off|monitor|engaged]",
+	.args = "[off|monitor|engaged|on]",
 	.summary = "show or set what the engine does for a VM",
 	.help =
 "off      nothing\n"
 "monitor  charge every exit to the guest instruction that caused it\n"
 "engaged  monitor, and run the guest on machine tables whenever it pays; dmp\n"
-"         engage does not wait for that\n",
+"         engage does not wait for that\n"
+"on       engaged, and replace the guest's instructions that trap; only with\n"
+"         kvm.dmp_trust=1, for the guest's kernel can then reach all of the\n"
+"         host's memory\n",
 	.run = run,
 };

@@ -38,8 +38,8 @@ static ZyanStatus formatter_init(ZydisFormatter *f, enum disasm_syntax syntax)
 	return ret;
 }
 
-bool disasm(char *buf, size_t size, enum disasm_syntax syntax,
-	    unsigned int bits, u64 addr, const u8 *bytes, size_t nr_bytes)
+size_t disasm(char *buf, size_t size, enum disasm_syntax syntax,
+	      unsigned int bits, u64 addr, const u8 *bytes, size_t nr_bytes)
 {
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
@@ -52,12 +52,12 @@ bool disasm(char *buf, size_t size, enum disasm_syntax syntax,
 	    !ZYAN_SUCCESS(formatter_init(&formatter, syntax)) ||
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, nr_bytes,
 						 &insn, ops)))
-		return false;
+		return 0;
 	if (ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &insn, ops,
 							 insn.operand_count_visible,
 							 buf, size, addr,
 							 NULL)))
-		return true;
+		return insn.length;
 	buf[0] = '\0';
-	return false;
+	return 0;
 }

@@ -11,9 +11,9 @@ enum disasm_syntax { DISASM_INTEL, DISASM_ATT };
 
 /*
  * Disassemble the instruction at guest address @addr; @bits is 16, 32 or 64.
- * False, with @buf empty, if the bytes are none or too few.
+ * Its length; 0, with @buf empty, if the bytes are none or too few.
  */
-bool disasm(char *buf, size_t size, enum disasm_syntax syntax,
-	    unsigned int bits, u64 addr, const u8 *bytes, size_t nr_bytes);
+size_t disasm(char *buf, size_t size, enum disasm_syntax syntax,
+	      unsigned int bits, u64 addr, const u8 *bytes, size_t nr_bytes);
 
 #endif /* DMP_TOOL_DISASM_H */

@@ -50,5 +50,6 @@ struct dmp_cmd {
 
 extern const struct dmp_cmd cmd_top, cmd_hot, cmd_status, cmd_mode, cmd_reset;
 extern const struct dmp_cmd cmd_engage, cmd_disengage, cmd_audit;
+extern const struct dmp_cmd cmd_sites, cmd_undo;
 
 #endif /* DMP_TOOL_DMP_H */

@@ -11,7 +11,9 @@
 static const char *const own_keys[] = {
 	"state", "reason", "detail", "retry_ms", "engagements", "refusals",
 	"disengagements", "tables", "roots", "engine_bytes", "pinned_pages",
-	"prepare_ns", "engage_ns", "audits",
+	"prepare_ns", "engage_ns", "audits", "spliced", "splice_refusal",
+	"handler", "implant", "stubs", "undone", "finished", "filter_lazy_a",
+	"stub_misses",
 };
 
 static unsigned long long number(const struct status *st, const char *key)
@@ -155,6 +157,55 @@ static void print_state(const struct status *st)
 		print_row("state", "%s", state);
 }
 
+/* NULL: there is none, or nothing is to be replaced. */
+static const struct reason *splice_reason(const struct status *st)
+{
+	return splice_reason_find(status_get(st, "splice_refusal"));
+}
+
+static void put_splice_state(const struct status *st, char *buf, size_t size)
+{
+	const char *name = status_get(st, "splice_refusal");
+	const struct reason *r = splice_reason(st);
+
+	if (number(st, "spliced"))
+		snprintf(buf, size, "yes");
+	else if (!name)
+		snprintf(buf, size, "no%s", machine_is_engaged(st) ? "" :
+			 ": not engaged");
+	else
+		snprintf(buf, size, "no: %s%s%s%s%s%s", r ? r->words : "",
+			 r ? " (" : "", name, r ? ")" : "",
+			 r && r->advice ? ": " : "",
+			 r && r->advice ? r->advice : "");
+}
+
+/* Where the mode is another, and nothing is spliced, there is nothing to say. */
+static void print_splice(const struct status *st)
+{
+	const char *mode = status_get(st, "mode");
+	char line[MACHINE_LINE_MAX];
+
+	if (!status_get(st, "spliced") ||
+	    (!number(st, "spliced") && (!mode || strcmp(mode, "on"))))
+		return;
+	printf("  replaced instructions\n");
+	put_splice_state(st, line, sizeof(line));
+	print_row("spliced", "%s", line);
+	if (!status_get(st, "stubs"))
+		return;
+	print_row("handler", "%s", status_get(st, "handler"));
+	print_row("implant", "%s", status_get(st, "implant"));
+	print_row("stubs", "%llu made, %llu undone", number(st, "stubs"),
+		  number(st, "undone"));
+	print_row("without exit", "%llu accessed bits set by the filter",
+		  number(st, "filter_lazy_a"));
+	print_row("with exit", "%llu entries finished by the VMM",
+		  number(st, "finished"));
+	print_row("passed by", "%llu writes of stubs to what they do not know as a table",
+		  number(st, "stub_misses"));
+}
+
 static void print_counts(const char *title, const struct status_counts *counts)
 {
 	size_t i;
@@ -193,6 +244,7 @@ void machine_print(const struct status *st)
 	}
 	print_counts("ended or refused, by reason", &st->ended);
 	print_counts("faults by kind", &st->faults);
+	print_splice(st);
 }
 
 static void json_counts(struct json *j, const char *key, const char *name,
@@ -228,6 +280,30 @@ void machine_json_finding(struct json *j, const struct status *st)
 	json_close(j, '}');
 }
 
+static void json_splice(struct json *j, const struct status *st)
+{
+	static const char *const numbers[] = {
+		"stubs", "undone", "finished", "filter_lazy_a", "stub_misses",
+	};
+	const struct reason *r = splice_reason(st);
+	size_t i;
+
+	if (!status_get(st, "spliced")) {
+		json_str(j, "splice", NULL);
+		return;
+	}
+	json_open(j, "splice", '{');
+	json_bool(j, "spliced", number(st, "spliced"));
+	json_str(j, "refusal", status_get(st, "splice_refusal"));
+	json_str(j, "why", r ? r->words : NULL);
+	json_str(j, "advice", r ? r->advice : NULL);
+	json_str(j, "handler", status_get(st, "handler"));
+	json_str(j, "implant", status_get(st, "implant"));
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		json_num(j, numbers[i], number(st, numbers[i]));
+	json_close(j, '}');
+}
+
 void machine_json(struct json *j, const struct status *st)
 {
 	static const char *const numbers[] = {
@@ -255,6 +331,7 @@ void machine_json(struct json *j, const struct status *st)
 	json_counts(j, "ended", "reason", &st->ended);
 	json_counts(j, "faults", "fault", &st->faults);
 	machine_json_finding(j, st);
+	json_splice(j, st);
 	json_close(j, '}');
 }
 

@@ -9,8 +9,8 @@
 #include "opts.h"
 
 static const struct dmp_cmd *const commands[] = {
-	&cmd_top, &cmd_hot, &cmd_status, &cmd_mode, &cmd_engage,
-	&cmd_disengage, &cmd_audit, &cmd_reset,
+	&cmd_top, &cmd_hot, &cmd_sites, &cmd_status, &cmd_mode, &cmd_engage,
+	&cmd_disengage, &cmd_undo, &cmd_audit, &cmd_reset,
 };
 
 enum { O_VERSION = 1 };

@@ -31,15 +31,43 @@ static const struct reason reasons[] = {
 	  "dmp hot --kind table shows such writes" },
 	{ "broken", "the engine found itself inconsistent",
 	  "report it, with dmp status and dmesg" },
+	{ "double-fault", "the guest took a double fault while its instructions were replaced",
+	  "report it, with dmp status and dmesg" },
+	{ "handler-changed", "the guest has another page-fault handler",
+	  "try again" },
+	{ "implant-address-used", "the guest uses addresses that the replaced code was at",
+	  "try again" },
 	{ "reset", "the guest is being reset", "try again when its kernel runs" },
 };
 
-const struct reason *reason_find(const char *name)
+static const struct reason splice_reasons[] = {
+	{ "page-fault-handler", "the guest's page-fault handler cannot be spliced", NULL },
+	{ "no-room", "the guest leaves no addresses for the implant", NULL },
+	{ "memory-layout", "the guest's memory is too scattered", NULL },
+	{ "broken", "the engine found itself inconsistent",
+	  "report it, with dmp status and dmesg" },
+	{ "not-trusted", "the guest's kernel is not trusted with the host's memory",
+	  "if it may be, kvm.dmp_trust=1 and dmp disengage, dmp engage" },
+	{ "host-cpu", "this is not done on this kind of CPU yet", NULL },
+};
+
+static const struct reason *find(const struct reason *r, size_t n,
+				 const char *name)
 {
 	size_t i;
 
-	for (i = 0; name && i < ARRAY_SIZE(reasons); i++)
-		if (!strcmp(reasons[i].name, name))
-			return &reasons[i];
+	for (i = 0; name && i < n; i++)
+		if (!strcmp(r[i].name, name))
+			return &r[i];
 	return NULL;
+}
+
+const struct reason *reason_find(const char *name)
+{
+	return find(reasons, ARRAY_SIZE(reasons), name);
+}
+
+const struct reason *splice_reason_find(const char *name)
+{
+	return find(splice_reasons, ARRAY_SIZE(splice_reasons), name);
 }

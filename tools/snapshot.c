@@ -50,12 +50,17 @@ int snapshot_read(struct dmp_ctx *ctx, const struct vm *vm, struct snapshot *s)
 		snapshot_free(s);
 		return -1;
 	}
+	if (sites_read(ctx, vm, &s->sites)) {
+		snapshot_free(s);
+		return -1;
+	}
 	return 0;
 }
 
 void snapshot_free(struct snapshot *s)
 {
 	records_free(&s->raw);
+	sites_free(&s->sites);
 	status_free(&s->st);
 }
 
@@ -66,6 +71,8 @@ int snapshot_check(struct dmp_ctx *ctx, const struct vm *vm,
 
 	vm_path(vm, "hot", path, sizeof(path));
 	if (bad_lines_error(&s->bad_hot, path, &ctx->err))
+		return -1;
+	if (sites_check(ctx, vm, &s->sites))
 		return -1;
 	return status_check(ctx, vm, &s->bad_status);
 }

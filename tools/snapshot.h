@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One reading of a VM's monitor: its records and its status. */
+/* One reading of a VM: its monitor's records, its status, its sites. */
 #ifndef DMP_TOOL_SNAPSHOT_H
 #define DMP_TOOL_SNAPSHOT_H
 
 #include "record.h"
+#include "site.h"
 #include "status.h"
 #include "vm.h"
 
@@ -11,6 +12,7 @@ struct snapshot {
 	double time;			/* seconds, monotonic */
 	struct record_list raw;
 	struct status st;
+	struct site_list sites;
 	struct bad_lines bad_hot, bad_status;
 };
 

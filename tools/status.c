@@ -8,7 +8,8 @@ static const char *const number_keys[] = {
 	"vcpus", "exits", "charged", "evictions", "epochs", "slots", "bound",
 	"retry_ms", "engagements", "refusals", "disengagements", "tables",
 	"roots", "engine_bytes", "pinned_pages", "prepare_ns", "engage_ns",
-	"audits",
+	"audits", "spliced", "stubs", "undone", "finished", "filter_lazy_a",
+	"stub_misses",
 };
 
 static struct span span_of(const char *s)

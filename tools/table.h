@@ -7,7 +7,7 @@
 
 #include "util.h"
 
-#define TABLE_COLS	10
+#define TABLE_COLS	16
 
 struct table_col {
 	const char *title;

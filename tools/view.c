@@ -135,8 +135,8 @@ static void json_insn(struct json *j, const struct view *v,
 			r->bits, r->rip, r->bytes, r->nr_bytes) ? insn : NULL);
 }
 
-static void json_symbol(struct json *j, const struct view *v,
-			const struct record *r)
+void view_json_symbol(struct json *j, const struct view *v,
+		      const struct record *r)
 {
 	struct symbol_hit hit;
 
@@ -159,7 +159,7 @@ void view_json_record(struct json *j, const struct view *v,
 	exit_name(name, sizeof(name), v->isa, r->code);
 	exit_arg(arg, sizeof(arg), v->isa, r->code, r->arg);
 	json_hex(j, "rip", r->rip);
-	json_symbol(j, v, r);
+	view_json_symbol(j, v, r);
 	json_insn(j, v, r);
 	json_num(j, "cpl", r->cpl);
 	json_num(j, "code", r->code);

@@ -41,6 +41,9 @@ void view_insn(const struct view *v, const struct record *r, char *buf,
 
 /* "vm": {...} of every JSON output. */
 void view_json_vm(struct json *j, const struct vm *vm);
+/* "symbol", "offset", "module" of where @r is. */
+void view_json_symbol(struct json *j, const struct view *v,
+		      const struct record *r);
 /* The members that describe @r, inside an object the caller opened. */
 void view_json_record(struct json *j, const struct view *v,
 		      const struct record *r, const struct record_list *raw);

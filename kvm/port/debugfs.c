@@ -257,16 +257,23 @@ static void show_site(struct seq_file *s, const struct dmp_site *site)
 {
 	if (site->state == DMP_SITE_FREE)
 		return;
-	seq_printf(s, "rip=0x%llx state=%s traps=%llu since=%llu finished=%llu undos=%u",
-		   site->rip, dmp_site_state_name(site->state), site->traps,
-		   site->since, site->finished, site->undos);
-	if (site->state == DMP_SITE_REFUSED)
-		seq_printf(s, " reason=%s", dmp_site_refusal_name(site));
+	seq_printf(s, "rip=0x%llx state=%s tactic=%s form=%s ", site->rip,
+		   dmp_site_state_name(site->state),
+		   dmp_tactic_name(dmp_site_tactic(site)),
+		   site->insn_len ? dmp_insn_form_name(site->form) : "-");
+	seq_printf(s, "traps=%llu since=%llu finished=%llu undos=%u reason=%s ",
+		   site->traps, site->since, site->finished, site->undos,
+		   site->state == DMP_SITE_REFUSED ?
+		   dmp_site_refusal_name(site) : "-");
 	if (site->state == DMP_SITE_SPLICED)
-		seq_printf(s, " stub=0x%llx bytes=%u splice=%u insns=%u",
-			   site->stub.gva, site->stub.size, site->stub.plan.len,
-			   site->stub.plan.count);
-	seq_putc(s, '\n');
+		seq_printf(s, "stub=0x%llx size=%u insns=%u ", site->stub.gva,
+			   site->stub.size, site->stub.plan.count);
+	if (site->state == DMP_SITE_SPLICED)
+		seq_printf(s, "bytes=%*phN\n", site->shown, site->original);
+	else if (site->insn_len)
+		seq_printf(s, "bytes=%*phN\n", site->insn_len, site->insn);
+	else
+		seq_puts(s, "bytes=-\n");
 }
 
 static int sites_show(struct seq_file *s, void *v)
@@ -329,14 +336,29 @@ static ssize_t mode_write(struct file *file, const char __user *buf,
 
 static int ctl_show(struct seq_file *s, void *v)
 {
-	seq_puts(s, "reset engage disengage audit\n");
+	seq_puts(s, "reset engage disengage audit undo\n");
 	return 0;
+}
+
+/* "0xRIP" or "all". */
+static int undo(struct kvm *kvm, char *what)
+{
+	u64 rip;
+	int r;
+
+	what = strim(what);
+	if (!strcmp(what, "all"))
+		return kvm_dmp_undo(kvm, 0);
+	r = kstrtou64(what, 0, &rip);
+	if (r)
+		return r;
+	return rip ? kvm_dmp_undo(kvm, rip) : -ENOENT;
 }
 
 static ssize_t ctl_write(struct file *file, const char __user *buf,
 			 size_t count, loff_t *ppos)
 {
-	char word[16];
+	char word[40];
 	int r;
 
 	r = get_word(buf, count, word, sizeof(word));
@@ -350,6 +372,8 @@ static ssize_t ctl_write(struct file *file, const char __user *buf,
 		kvm_dmp_stand_down(file_kvm(file));
 	else if (sysfs_streq(word, "audit"))
 		r = kvm_dmp_audit(file_kvm(file));
+	else if (str_has_prefix(word, "undo "))
+		r = undo(file_kvm(file), word + strlen("undo "));
 	else
 		r = -EINVAL;
 	return r ?: count;

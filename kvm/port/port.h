@@ -186,6 +186,15 @@ void kvm_dmp_wait_idle(struct kvm *kvm);
 void kvm_dmp_finish(struct kvm_vcpu *vcpu);
 void kvm_dmp_finish_all(struct kvm *kvm);
 
+/*
+ * Undo the splice at @rip, or all of them with @rip 0 (but not that of the #PF
+ * handler, which stays for as long as the VM is spliced); the guest's
+ * instructions are as they were, and are not replaced again before the VM is
+ * engaged anew. 0; -ENOENT: there is none; -EBUSY: it is the handler's;
+ * -ENODATA: not spliced.
+ */
+int kvm_dmp_undo(struct kvm *kvm, u64 rip);
+
 /* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
 int kvm_dmp_audit(struct kvm *kvm);
 

@@ -115,9 +115,17 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 
 	lockdep_assert_held(&vm->engine_lock);
 	vm->splice_refusal = DMP_START_OK;
+<<<<<<< HEAD
+	if (!e->splicer) {
+		if (vm->mode == KVM_DMP_ON)
+			vm->splice_refusal = kvm_x86_ops.dmp_intercepts ?
+				DMP_START_UNTRUSTED : DMP_START_CPU;
+=======
 	vm->splice_retry = U64_MAX;
 	if (!e->splicer)
+>>>>>>> a70f5427741b06ddaba823f59135d2977aa98683
 		return;
+	}
 	start.handler = find_handler(vcpu, &start.gate);
 	vm->splice_refusal = dmp_splicer_start(&e->mmu, e->splicer, &start);
 	if (vm->splice_refusal) {
@@ -168,4 +176,44 @@ void kvm_dmp_finish_all(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->arch.dmp)
 			kvm_dmp_finish(vcpu);
+}
+
+/* Those that @rip names, under engine_lock with the vCPU outside. */
+static int undo_sites(struct dmp_mmu *mmu, u64 rip)
+{
+	struct dmp_splicer *s = mmu->splicer;
+	int r = -ENOENT;
+	u32 i;
+
+	if (rip && rip == s->prologue.rip)
+		return -EBUSY;
+	for (i = 0; i < s->sites && !mmu->broken; i++) {
+		if (s->site[i].state != DMP_SITE_SPLICED ||
+		    (rip && s->site[i].rip != rip))
+			continue;
+		dmp_site_undo(mmu, &s->site[i], DMP_SITE_ASKED);
+		r = 0;
+	}
+	return r;
+}
+
+int kvm_dmp_undo(struct kvm *kvm, u64 rip)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+	struct dmp_splicer *s;
+	int r = -ENODATA;
+
+	mutex_lock(&vm->engine_lock);
+	s = vm->engaged ? vm->engine->mmu.splicer : NULL;
+	if (s && s->active) {
+		/* As for an audit. It flushes before it enters again. */
+		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
+		kvm_dmp_finish_all(kvm);
+		r = undo_sites(&vm->engine->mmu, rip);
+		e = kvm_dmp_engine_check(kvm);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+	return r;
 }

@@ -6,6 +6,7 @@
 #   fake.sh hot DIR ID FACTOR     write its `hot` and `status`, counts * FACTOR
 #   fake.sh machine DIR ID FILE STATE REASON [LINE...]
 #                                 write FILE, a `status` with machine tables
+#   fake.sh sites FILE            write FILE, a `sites` for what `hot` lists
 set -eu
 
 host() {
@@ -78,6 +79,16 @@ machine() {
 		grep -E '^(total|kind)' "$d/status"
 	} >"$to.new"
 	mv "$to.new" "$to"
+}
+
+sites() {
+	cat >"$1" <<-END
+		rip=0xffffffff9d200be0 state=spliced tactic=prologue form=other traps=0 since=0 finished=0 undos=0 reason=- stub=0xffffffff862c1000 size=19 insns=3 bytes=0f01cafce8d7090000
+		rip=0xffffffff9d234567 state=spliced tactic=jmp+displaced form=mov-store traps=8 since=2 finished=30 undos=1 reason=- stub=0xffffffff8573f000 size=640 insns=3 bytes=488907c3cc
+		rip=0xffffffff9d234610 state=spliced tactic=jmp form=xchg traps=8 since=0 finished=0 undos=0 reason=- stub=0xffffffff8573f280 size=512 insns=1 bytes=48871c2500000000
+		rip=0xffffffff9d300050 state=refused tactic=none form=stos traps=9 since=0 finished=0 undos=0 reason=repeated bytes=f348ab
+		rip=0xffffffff9d300090 state=counting tactic=none form=- traps=3 since=0 finished=0 undos=0 reason=- bytes=-
+	END
 }
 
 vm() {

@@ -2,11 +2,12 @@
 /*
  * Preloaded into dmp: a `ctl` that answers as the kernel's does. A write of
  * WORD to .../dmp/ctl goes through; then, if there is ctl.WORD beside it, its
- * first word is the errno to fail with (0: none), and ctl.WORD.status, if
- * there is one, becomes `status`. What has been written stays in ctl.log.
+ * first word is the errno to fail with (0: none), and ctl.WORD.status and
+ * ctl.WORD.sites, if there, become `status` and `sites`. What has been written stays in ctl.log.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,16 @@ static const char *ctl_path(int fd, char *path)
 		return NULL;
 	path[n] = '\0';
 	return strcmp(path + n - 8, "/dmp/ctl") ? NULL : path;
+}
+
+/* Puts @from.@file where @file is, if it is there. */
+static bool replace(const char *ctl, const char *from, const char *file)
+{
+	char new[PATH_SIZE + 128], to[PATH_SIZE + 64];
+
+	snprintf(new, sizeof(new), "%s.%s", from, file);
+	snprintf(to, sizeof(to), "%.*s%s", (int)strlen(ctl) - 3, ctl, file);
+	return !rename(new, to) || errno == ENOENT;
 }
 
 static int answer(const char *ctl, const char *word)
@@ -45,9 +56,7 @@ static int answer(const char *ctl, const char *word)
 	if (fscanf(f, "%d", &error) != 1)
 		error = EPROTO;
 	fclose(f);
-	strcat(from, ".status");
-	snprintf(to, sizeof(to), "%.*sstatus", (int)strlen(ctl) - 3, ctl);
-	if (rename(from, to) && errno != ENOENT)
+	if (!replace(ctl, from, "status") || !replace(ctl, from, "sites"))
 		error = EPROTO;
 	return error;
 }

@@ -72,7 +72,7 @@ has "Verbs"
 no_err
 t "version" 0 --version
 row '^dmp [0-9]+\.[0-9]+$'
-for verb in top hot status mode engage disengage audit reset; do
+for verb in top hot sites status mode engage disengage undo audit reset; do
 	t "$verb --help" 0 $verb --help
 	has "usage: dmp [options] $verb"
 	has "--symbols FILE"
@@ -115,6 +115,16 @@ for verb in engage disengage audit reset; do
 	t "$verb, operand" 2 $verb now
 	err_is "unexpected 'now'; see dmp $verb --help"
 done
+t "sites, operand" 2 sites now
+err_is "unexpected 'now'; see dmp sites --help"
+t "undo, operand" 2 undo now
+err_is "unexpected 'now'; see dmp undo --help"
+t "undo, nothing" 2 undo
+err_is "--site says which: an address of dmp sites, or all; see dmp undo --help"
+for site in 0 x '' -1 0xg every; do
+	t "undo, bad site '$site'" 2 undo --site "$site"
+	err_is "--site is an address or all, not '$site'; see dmp undo --help"
+done
 t "two modes" 2 mode off monitor
 err_is "unexpected 'monitor'; see dmp mode --help"
 
@@ -124,7 +134,7 @@ t "stock kvm" 1 status
 err_is "the kvm module loaded is one without dmp (no $h/sys/module/kvm/parameters/dmp): unload it and load kvm-dmp's"
 mv "$w/param" "$h/sys/module/kvm/parameters/dmp"
 mv "$h/sys/module/kvm" "$w/kvm"
-for verb in top hot status mode engage disengage audit reset; do
+for verb in top hot sites status mode engage disengage audit reset; do
 	t "$verb: no kvm" 1 $verb
 	err_is "KVM is not loaded (no $h/sys/module/kvm): load kvm-dmp's kvm.ko and kvm-amd.ko or kvm-intel.ko"
 	no_out
@@ -256,7 +266,7 @@ no_err
 is_json
 py "d['schema'] == 'dmp-hot-1' and d['exits'] == 1000 and d['isa'] == 'svm'"
 py "len(d['records']) == 8 and d['instructions'] == 8 and d['slide'] is None"
-py "d['records'][0] == {'rank': 1, 'share': 0.8, 'rip': '0xffffffff9d234567', 'symbol': None, 'offset': None, 'module': None, 'bytes': '488907c3', 'insn': 'mov [rdi], rax', 'cpl': 0, 'code': 0x4e, 'reason': 'PF excp', 'kind': 'table', 'arg': 0, 'arg_name': None, 'hits': 800, 'exact': True, 'weight': 400, 'over': 0, 'vcpus': [0, 1]}"
+py "d['records'][0] == {'rank': 1, 'share': 0.8, 'rip': '0xffffffff9d234567', 'symbol': None, 'offset': None, 'module': None, 'bytes': '488907c3', 'insn': 'mov [rdi], rax', 'cpl': 0, 'code': 0x4e, 'reason': 'PF excp', 'kind': 'table', 'arg': 0, 'arg_name': None, 'hits': 800, 'exact': True, 'weight': 400, 'over': 0, 'vcpus': [0, 1], 'site': None}"
 py "d['records'][2]['arg_name'] == 'X2APIC_EOI' and not d['records'][2]['exact']"
 py "d['records'][5]['bytes'] is None and d['records'][5]['insn'] is None"
 
@@ -456,6 +466,8 @@ py "d['vms'][0]['kinds'][2] == {'kind': 'table', 'n': 800}"
 
 # shellcheck source=tools/tests/run_machine.sh
 . "$here/run_machine.sh"
+# shellcheck source=tools/tests/run_sites.sh
+. "$here/run_sites.sh"
 
 echo "== mode, reset"
 t "show" 0 mode

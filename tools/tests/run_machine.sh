@@ -30,7 +30,7 @@ hasnt "engine_bytes"
 t "engaged, JSON" 0 status --json
 no_err
 is_json
-py "d['vms'][0]['machine'] == {'state': 'engaged', 'reason': 'dirty-logging', 'detail': None, 'why': 'writes to guest memory are logged, as in a migration', 'advice': 'try again when that is over', 'retry_ms': 0, 'engagements': 4, 'refusals': 2, 'disengagements': 3, 'audits': 6, 'tables': 700, 'roots': 5, 'engine_bytes': 3145728, 'prepare_ns': 12345678, 'engage_ns': 2300000, 'guest_bytes': 1 << 30, 'share': 0.00293, 'ended': [{'reason': 'dirty-logging', 'n': 3}, {'reason': 'several-vcpus', 'n': 2}], 'faults': [{'fault': 'guest', 'n': 1000}, {'fault': 'lazy-a', 'n': 20}], 'finding': None}"
+py "d['vms'][0]['machine'] == {'state': 'engaged', 'reason': 'dirty-logging', 'detail': None, 'why': 'writes to guest memory are logged, as in a migration', 'advice': 'try again when that is over', 'retry_ms': 0, 'engagements': 4, 'refusals': 2, 'disengagements': 3, 'audits': 6, 'tables': 700, 'roots': 5, 'engine_bytes': 3145728, 'prepare_ns': 12345678, 'engage_ns': 2300000, 'guest_bytes': 1 << 30, 'share': 0.00293, 'ended': [{'reason': 'dirty-logging', 'n': 3}, {'reason': 'several-vcpus', 'n': 2}], 'faults': [{'fault': 'guest', 'n': 1000}, {'fault': 'lazy-a', 'n': 20}], 'finding': None, 'splice': None}"
 py "d['vms'][0]['status']['tables'] == 700 and d['vms'][0]['status']['state'] == 'engaged' and d['vms'][0]['status']['promotions'] == 17"
 py "d['vms'][0]['kinds'][2] == {'kind': 'table', 'n': 800}"
 cp "$w/status.good" "$d/status"
