@@ -6,7 +6,10 @@
 #include "splicer.h"
 #include "table.h"
 
-#define GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
+static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
+{
+	return splicer->gate_table && splicer->gate_gfn == gfn;
+}
 
 static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
 				     const struct dmp_table *table,
@@ -147,6 +150,8 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
 	frame->code = 1;
 	__builtin_memcpy(code->copy, code->pristine, DMP_PAGE_SIZE);
 	dmp_table_refresh_leaf(mmu, table, index);
+	/* Not that a stale translation shows the handler unspliced. */
+	dmp_flush(mmu);
 	return code;
 }
 
@@ -162,7 +167,9 @@ void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
 	if (table)
 		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, table), code->index);
 	code->hfn = 0;
-	if (!dmp_code_pages_of(mmu, code->gfn)) {
+	/* The gate's frame stays watched. */
+	if (!dmp_code_pages_of(mmu, code->gfn) &&
+	    !is_gate(mmu->splicer, code->gfn)) {
 		frame->code = 0;
 		dmp_frame_release(mmu, frame);
 	}
@@ -176,6 +183,10 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 {
 	struct dmp_code_page *code = code_by_leaf(mmu, table, index);
 
+	/* No #PF goes by what was spliced any more. */
+	if (table->id == mmu->splicer->gate_table &&
+	    index == mmu->splicer->gate_index)
+		dmp_break(mmu, DMP_BROKEN_HANDLER);
 	if (!code)
 		return;
 	code->table = 0;
@@ -208,8 +219,8 @@ void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
 		;
 	while (end > first && now[end - 1] == was[end - 1])
 		end--;
-	if (first < end && write->gfn == mmu->splicer->gate_gfn &&
-	    base + first < mmu->splicer->gate_offset + GATE_BYTES &&
+	if (first < end && is_gate(mmu->splicer, write->gfn) &&
+	    base + first < mmu->splicer->gate_offset + DMP_GATE_BYTES &&
 	    mmu->splicer->gate_offset < base + end)
 		dmp_break(mmu, DMP_BROKEN_HANDLER);
 	for (i = 0; first < end && i < DMP_CODES_MAX; i++)

@@ -15,6 +15,7 @@
 #include "machine.h"
 
 #define DMP_CODES_MAX	96
+#define DMP_GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
 
 struct dmp_code_page {
 	u64 gva;		/* of the page */

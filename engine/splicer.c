@@ -232,10 +232,13 @@ static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
 	gfn = table->guest ? dmp_pte_gfn(table->guest[index]) :
 			     table->gfn + index;
 	frame = dmp_frame_find(mmu, gfn);
-	if (!frame || !dmp_table_may_be(mmu, gfn))
+	if (!frame || !dmp_table_may_be(mmu, gfn) ||
+	    (gate & PAGE_MASK) > DMP_PAGE_SIZE - DMP_GATE_BYTES)
 		return false;
 	splicer->gate_gfn = gfn;
 	splicer->gate_offset = gate & PAGE_MASK;
+	splicer->gate_table = table->id;
+	splicer->gate_index = index;
 	if (!frame->code)
 		dmp_frame_hold(mmu, frame);
 	frame->code = 1;
@@ -347,9 +350,10 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 				 (table->hfn << DMP_PAGE_SHIFT);
 	splicer->implant->guest_root = splicer->implant->window +
 		(dmp_frame_find(mmu, table->gfn)->leaf & DMP_PTE_ADDR);
-	/* The filter raises it for this root, too. */
-	mmu->loaded->lazy_d |= splicer->filter_root == mmu->loaded &&
-			       splicer->implant->state & DMP_IMPLANT_LAZY_D;
+	/* The filter may have raised it, for the root that was loaded then. */
+	if (splicer->filter_root &&
+	    splicer->implant->state & DMP_IMPLANT_LAZY_D)
+		splicer->filter_root->lazy_d = true;
 	splicer->filter_root = mmu->loaded;
 	splicer->implant->state = mmu->loaded->lazy_d ? DMP_IMPLANT_LAZY_D : 0;
 }

@@ -100,11 +100,13 @@ struct dmp_splicer {
 					 */
 	u16 cache_top;			/* top-level index of what is cached */
 	u64 cache_link;			/* and the machine entry there */
-	const struct dmp_root *filter_root;	/* whose .state the implant has */
+	struct dmp_root *filter_root;	/* whose .state the implant has */
 
 	struct dmp_site prologue;	/* the splice of the #PF handler */
-	u64 gate_gfn;			/* frame and offset of its IDT gate */
+	u64 gate_gfn;			/* frame and offset of its IDT gate; */
 	u32 gate_offset;
+	u32 gate_table;			/*   0: not watched; and the leaf */
+	u16 gate_index;			/*   that maps it */
 
 	struct dmp_room room[DMP_ROOMS_MAX];
 	u32 rooms;
