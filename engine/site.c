@@ -270,6 +270,17 @@ void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,
  * ---- Counting ----
  */
 
+/*
+ * Whose record may go: no vCPU ever comes back to it, nothing is spliced. One
+ * that was refused before it had a stub will be tried again, at worst.
+ */
+static bool is_spare(const struct dmp_site *site)
+{
+	return site->state == DMP_SITE_COUNTING ||
+	       (site->state == DMP_SITE_REFUSED && !site->stub.gva &&
+		site->refusal != DMP_SITE_ASKED);
+}
+
 /* The site of @rip, or a place for it: the one that trapped least goes. */
 static struct dmp_site *site_of(struct dmp_splicer *splicer, u64 rip)
 {
@@ -280,8 +291,7 @@ static struct dmp_site *site_of(struct dmp_splicer *splicer, u64 rip)
 		site = &splicer->site[i];
 		if (site->rip == rip)
 			return site;
-		if (site->state == DMP_SITE_COUNTING &&
-		    (!least || site->traps < least->traps))
+		if (is_spare(site) && (!least || site->traps < least->traps))
 			least = site;
 	}
 	if (splicer->sites < DMP_SITES_MAX)

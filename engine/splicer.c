@@ -319,7 +319,16 @@ void dmp_splicer_destroy(struct dmp_mmu *mmu)
 	mmu->splicer = NULL;
 }
 
-/* Code that the guest maps there no more takes its splices along. */
+static bool is_lost(const struct dmp_mmu *mmu, const struct dmp_code_page *code)
+{
+	return code->hfn && (!code->table ||
+			     dmp_frame_find(mmu, code->gfn)->tables);
+}
+
+/*
+ * Code that the guest maps there no more takes its splices along, and so does
+ * code whose frame has become a page table.
+ */
 static void drop_lost_code(struct dmp_mmu *mmu)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
@@ -327,7 +336,7 @@ static void drop_lost_code(struct dmp_mmu *mmu)
 
 	splicer->unsettled = false;
 	for (i = 0; i < DMP_CODES_MAX; i++)
-		if (splicer->code[i].hfn && !splicer->code[i].table)
+		if (is_lost(mmu, &splicer->code[i]))
 			dmp_splicer_undo_range(mmu, i, 0, DMP_PAGE_SIZE);
 }
 

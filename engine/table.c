@@ -182,6 +182,9 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 		table->flags |= DMP_TABLE_MIXED;
 		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
 	}
+	/* A and D are set in tables: no copy of them would follow. */
+	if (frame->code)
+		mmu->splicer->unsettled = true;
 	table->next = frame->tables;
 	frame->tables = table->id;
 }
