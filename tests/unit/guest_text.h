@@ -18,6 +18,7 @@ enum text_site {
 	TEXT_MOV_RET,		/* mov %rsi, 8(%rdi); ret */
 	TEXT_NOP,		/* mov %rsi, (%rdi), and a NOP of 5 bytes */
 	TEXT_MOV_MOV,		/* two movs of 3 bytes, then ret */
+	TEXT_FAR,		/* mov %rsi to where no stub reaches */
 	TEXT_WORD,		/* mov %si, (%rdi), which has no stub */
 	TEXT_SITES
 };

@@ -237,6 +237,10 @@ static void test_sites(void **state)
 	assert_string_equal(dmp_site_refusal_name(site), "nop");
 	site = trap(&t, g_site(&t, 1, TEXT_WORD), 3);
 	assert_string_equal(dmp_site_refusal_name(site), "size");
+	site = trap(&t, g_site(&t, 1, TEXT_FAR), 3);
+	assert_string_equal(dmp_site_refusal_name(site), "reach");
+	/* What comes to be where its stub was tried is not taken for it. */
+	assert_int_equal(trap(&t, g_site(&t, 3, TEXT_MOV), 40)->state, DMP_SITE_SPLICED);
 	site = trap(&t, t.gva + 2 * DMP_PAGE_SIZE - 3, 3);
 	assert_int_equal(site->state, DMP_SITE_REFUSED);
 	site = trap(&t, t.gva + 100 * DMP_PAGE_SIZE, 3);
