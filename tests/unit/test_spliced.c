@@ -124,13 +124,46 @@ static void change_odd(struct guest *g, const struct text *t)
 	g->aged = false;
 }
 
+/* As mprotect and munmap: entry by entry of one table. */
+static void change_entries(struct guest *g)
+{
+	struct machine *m = &g->m;
+	u64 gva = g_user_gva(g), entry, gfn;
+	struct place at = g_place_of(g, g_current(g)->root, gva, 1, true);
+	unsigned int n = 4 + m_below(m, 20), index;
+
+	while (n-- && at.level == 1 && g->nfree > 500) {
+		index = 16 + m_below(m, 8);
+		entry = g_entry_get(g, at.table, index);
+		gfn = dmp_pte_gfn(entry);
+		if (!(entry & P)) {
+			entry = g_frame_alloc(g, G_DATA) << 12 | P;
+			entry |= m_chance(m, 90) ? US | A : m_below(m, 0x80) & ~PS;
+			entry |= m_chance(m, 60) ? RW | D : m_chance(m, 20) ? RW : 0;
+			g_entry_set(g, at.table, index, entry);
+		} else if (m_chance(m, 30)) {
+			g_entry_set(g, at.table, index,
+				    m_chance(m, 30) ? m_random(m) & ~P : 0);
+			m_flush_all(m);
+			g_data_put(g, gfn);
+		} else {
+			g_entry_set(g, at.table, index, entry ^
+				    (m_chance(m, 80) ? RW : m_chance(m, 50) ? 0 : A));
+		}
+		m_speculate(m, (gva & ~0x1fffffull) | index << 12);
+		m_check_code(m);
+	}
+	m_flush_all(m);
+	g->aged = false;
+}
+
 static void change(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
 {
 	struct dmp_splicer *s = g->m.splicer;
 	struct dmp_site *site;
 	u64 byte = m_random(&g->m);
 
-	switch (m_below(&g->m, 24)) {
+	switch (m_below(&g->m, 20)) {
 	case 0:
 	case 1:
 		g->m.op = "change code";
@@ -155,6 +188,9 @@ static void change(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SI
 		g->m.op = "odd";
 		change_odd(g, t);
 		break;
+	default:
+		g->m.op = "change entries";
+		change_entries(g);
 	}
 }
 
