@@ -234,6 +234,9 @@ u64 dmp_site_resume(const struct dmp_site *site, u64 rip);
 /* The site whose splice @rip is in, its first byte included; NULL: none. */
 struct dmp_site *dmp_splicer_site(struct dmp_splicer *splicer, u64 rip);
 
+/* For the audit: what is wrong, and with which frame; NULL: nothing. */
+const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn);
+
 /* The guest's address of what runs at @rip, should that be a stub's. */
 u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip);
 
