@@ -115,15 +115,11 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 
 	lockdep_assert_held(&vm->engine_lock);
 	vm->splice_refusal = DMP_START_OK;
-<<<<<<< HEAD
+	vm->splice_retry = U64_MAX;
 	if (!e->splicer) {
 		if (vm->mode == KVM_DMP_ON)
 			vm->splice_refusal = kvm_x86_ops.dmp_intercepts ?
 				DMP_START_UNTRUSTED : DMP_START_CPU;
-=======
-	vm->splice_retry = U64_MAX;
-	if (!e->splicer)
->>>>>>> a70f5427741b06ddaba823f59135d2977aa98683
 		return;
 	}
 	start.handler = find_handler(vcpu, &start.gate);
