@@ -314,13 +314,22 @@ static bool check_roots(struct dmp_mmu *mmu)
 	return true;
 }
 
+static bool check_splicer(struct dmp_mmu *mmu)
+{
+	u64 gfn;
+	const char *what = dmp_splicer_audit(mmu, &gfn);
+
+	return !what || found_frame(mmu, what, gfn);
+}
+
 bool dmp_mmu_audit(struct dmp_mmu *mmu)
 {
 	bool ok;
 
 	if (mmu->broken)
 		return false;
-	ok = check_roots(mmu) && check_frames(mmu) && check_entries(mmu);
+	ok = check_roots(mmu) && check_frames(mmu) && check_entries(mmu) &&
+	     check_splicer(mmu);
 	if (ok) {
 		add_counts(mmu, -1);
 		ok = counts_are_zero(mmu);

@@ -91,18 +91,25 @@ void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
 		dmp_cache_flush(mmu);
 }
 
-/* Mark the tables by which the loaded root maps @gva. */
-static void mark_path(struct dmp_mmu *mmu, u64 gva)
+/*
+ * Mark the tables by which the loaded root maps @gva. False when stubs could
+ * change its leaf and nobody would notice: they leave to the VMM what concerns
+ * leaves that are not user mode's.
+ */
+static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
 	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
 
 	while (table && table->level > 1) {
 		table->flags |= DMP_TABLE_PATH;
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(
-				table->entries[dmp_index(gva, table->level)]));
+		machine = table->entries[dmp_index(gva, table->level)];
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 	}
-	if (table)
-		table->flags |= DMP_TABLE_PATH;
+	if (!table)
+		return false;
+	table->flags |= DMP_TABLE_PATH;
+	return !(table->entries[dmp_index(gva, 1)] & DMP_PTE_US);
 }
 
 void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
@@ -121,7 +128,8 @@ void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
 	mmu->splicer->cache_link =
 		dmp_table_of(mmu, mmu->loaded->table)->entries[top];
 
-	mark_path(mmu, gva);
+	if (!mark_path(mmu, gva))
+		return;
 	table->flags |= DMP_TABLE_CACHED;
 	implant->cache[dmp_cache_slot(gva)] = (struct dmp_cache_entry){
 		.tag = gva & ~(u64)(DMP_PAGE_SIZE - 1),

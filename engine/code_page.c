@@ -6,11 +6,14 @@
 #include "splicer.h"
 #include "table.h"
 
-#define GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
+static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
+{
+	return splicer->gate_table && splicer->gate_gfn == gfn;
+}
 
 static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
-				     const struct dmp_table *table,
-				     unsigned int index)
+					  const struct dmp_table *table,
+					  unsigned int index)
 {
 	struct dmp_code_page *code = mmu->splicer->code;
 	unsigned int i;
@@ -65,10 +68,11 @@ unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
 	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
 
 	while (table->level > 1) {
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(
-				table->entries[dmp_index(gva, table->level)]));
+		machine = table->entries[dmp_index(gva, table->level)];
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 		if (!table || (table->links != 1 &&
 			       table->level != mmu->paging.levels - 1))
 			return false;
@@ -102,9 +106,12 @@ static struct dmp_code_page *free_code(struct dmp_mmu *mmu)
 	struct dmp_code_page *code = mmu->splicer->code;
 	unsigned int i;
 
-	for (i = 0; i < DMP_CODES_MAX; i++, code++)
-		if (!code->hfn)
-			return code;
+	for (i = 0; i < DMP_CODES_MAX; i++, code++) {
+		if (code->hfn)
+			continue;
+		code->id = i;
+		return code;
+	}
 	return NULL;
 }
 
@@ -137,7 +144,7 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
 	mmu->pages++;
 	*code = (struct dmp_code_page){
 		.gva = gva, .gfn = gfn, .hfn = hfn, .table = table->id,
-		.index = index, .sites = 1,
+		.index = index, .sites = 1, .id = code->id,
 		.copy = dmp_hfn_va(mmu, hfn),
 		.pristine = dmp_hfn_va(mmu, dmp_frame_hfn(frame)),
 	};
@@ -147,6 +154,8 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
 	frame->code = 1;
 	__builtin_memcpy(code->copy, code->pristine, DMP_PAGE_SIZE);
 	dmp_table_refresh_leaf(mmu, table, index);
+	/* Not that a stale translation shows the handler unspliced. */
+	dmp_flush(mmu);
 	return code;
 }
 
@@ -162,7 +171,9 @@ void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
 	if (table)
 		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, table), code->index);
 	code->hfn = 0;
-	if (!dmp_code_pages_of(mmu, code->gfn)) {
+	/* The gate's frame stays watched. */
+	if (!dmp_code_pages_of(mmu, code->gfn) &&
+	    !is_gate(mmu->splicer, code->gfn)) {
 		frame->code = 0;
 		dmp_frame_release(mmu, frame);
 	}
@@ -176,6 +187,10 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 {
 	struct dmp_code_page *code = code_by_leaf(mmu, table, index);
 
+	/* No #PF goes by what was spliced any more. */
+	if (table->id == mmu->splicer->gate_table &&
+	    index == mmu->splicer->gate_index)
+		dmp_break(mmu, DMP_BROKEN_HANDLER);
 	if (!code)
 		return;
 	code->table = 0;
@@ -183,10 +198,10 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 }
 
 /* Splices that bytes [first, end) of the page touch go; the rest is copied. */
-static void page_written(struct dmp_mmu *mmu, struct dmp_code_page *code,
+static void page_written(struct dmp_mmu *mmu, unsigned int i,
 			 unsigned int first, unsigned int end)
 {
-	unsigned int i = code - mmu->splicer->code;
+	struct dmp_code_page *code = &mmu->splicer->code[i];
 
 	dmp_site_remember(mmu, i, first, end);
 	dmp_splicer_undo_range(mmu, i, first, end);
@@ -209,13 +224,12 @@ void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
 		;
 	while (end > first && now[end - 1] == was[end - 1])
 		end--;
-	if (first < end && write->gfn == mmu->splicer->gate_gfn &&
-	    base + first < mmu->splicer->gate_offset + GATE_BYTES &&
+	if (first < end && is_gate(mmu->splicer, write->gfn) &&
+	    base + first < mmu->splicer->gate_offset + DMP_GATE_BYTES &&
 	    mmu->splicer->gate_offset < base + end)
 		dmp_break(mmu, DMP_BROKEN_HANDLER);
 	for (i = 0; first < end && i < DMP_CODES_MAX; i++)
 		if (mmu->splicer->code[i].hfn &&
 		    mmu->splicer->code[i].gfn == write->gfn)
-			page_written(mmu, &mmu->splicer->code[i], base + first,
-				     base + end);
+			page_written(mmu, i, base + first, base + end);
 }

@@ -15,6 +15,7 @@
 #include "machine.h"
 
 #define DMP_CODES_MAX	96
+#define DMP_GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
 
 struct dmp_code_page {
 	u64 gva;		/* of the page */
@@ -24,6 +25,7 @@ struct dmp_code_page {
 	u8 *pristine;		/* the guest's page */
 	u32 table;		/* the leaf's; 0: the guest maps it no more */
 	u16 index;
+	u16 id;			/* its place in splicer->code */
 	u16 sites;		/* whose splices it shows, or has shown */
 };
 

@@ -91,6 +91,8 @@ static bool make_at(struct dmp_splicer *splicer, struct dmp_site *site,
 		return true;
 	__builtin_memset(&site->stub, 0, sizeof(site->stub));
 	__builtin_memset(code, DMP_SPLICE_INT3, size);
+	/* Nothing of it may be taken for what will be there: site_at(). */
+	site->stub.gva = 0;
 	if (why != DMP_STUB_NO_ROOM)
 		refuse(site, DMP_SITE_STUB, why);
 	return false;
@@ -261,7 +263,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 					 plan.len);
 			/* Counted since it was first shown. */
 			code->sites -= shown;
-			site->code = code - splicer->code;
+			site->code = code->id;
 			site->state = DMP_SITE_SPLICED;
 			splicer->stubs++;
 			dmp_space_sync(mmu);
@@ -351,6 +353,17 @@ void dmp_splicer_undo_range(struct dmp_mmu *mmu, unsigned int code,
  * ---- Counting ----
  */
 
+/*
+ * Whose record may go: no vCPU ever comes back to it, nothing is spliced. One
+ * that was refused before it had a stub will be tried again, at worst.
+ */
+static bool is_spare(const struct dmp_site *site)
+{
+	return site->state == DMP_SITE_COUNTING ||
+	       (site->state == DMP_SITE_REFUSED && !site->stub.gva &&
+		site->refusal != DMP_SITE_ASKED);
+}
+
 /* The site of @rip, or a place for it: the one that trapped least goes. */
 static struct dmp_site *site_of(struct dmp_splicer *splicer, u64 rip)
 {
@@ -361,8 +374,7 @@ static struct dmp_site *site_of(struct dmp_splicer *splicer, u64 rip)
 		site = &splicer->site[i];
 		if (site->rip == rip)
 			return site;
-		if (site->state == DMP_SITE_COUNTING &&
-		    (!least || site->traps < least->traps))
+		if (is_spare(site) && (!least || site->traps < least->traps))
 			least = site;
 	}
 	if (splicer->sites < DMP_SITES_MAX)

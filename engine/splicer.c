@@ -234,10 +234,13 @@ static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
 	gfn = table->guest ? dmp_pte_gfn(table->guest[index]) :
 			     table->gfn + index;
 	frame = dmp_frame_find(mmu, gfn);
-	if (!frame || !dmp_table_may_be(mmu, gfn))
+	if (!frame || !dmp_table_may_be(mmu, gfn) ||
+	    (gate & PAGE_MASK) > DMP_PAGE_SIZE - DMP_GATE_BYTES)
 		return false;
 	splicer->gate_gfn = gfn;
 	splicer->gate_offset = gate & PAGE_MASK;
+	splicer->gate_table = table->id;
+	splicer->gate_index = index;
 	if (!frame->code)
 		dmp_frame_hold(mmu, frame);
 	frame->code = 1;
@@ -248,6 +251,7 @@ static void unwatch_gate(struct dmp_mmu *mmu)
 {
 	struct dmp_frame *frame = dmp_frame_find(mmu, mmu->splicer->gate_gfn);
 
+	mmu->splicer->gate_table = 0;
 	if (dmp_code_pages_of(mmu, mmu->splicer->gate_gfn))
 		return;
 	frame->code = 0;
@@ -369,7 +373,16 @@ static void forget_sites(struct dmp_splicer *splicer, unsigned int code)
 	}
 }
 
-/* Code that the guest maps there no more takes its splices along. */
+static bool is_lost(const struct dmp_mmu *mmu, const struct dmp_code_page *code)
+{
+	return code->hfn && (!code->table ||
+			     dmp_frame_find(mmu, code->gfn)->tables);
+}
+
+/*
+ * Code that the guest maps there no more takes its splices along, and so does
+ * code whose frame has become a page table.
+ */
 static void drop_lost_code(struct dmp_mmu *mmu)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
@@ -377,7 +390,7 @@ static void drop_lost_code(struct dmp_mmu *mmu)
 
 	splicer->unsettled = false;
 	for (i = 0; i < DMP_CODES_MAX; i++) {
-		if (!splicer->code[i].hfn || splicer->code[i].table)
+		if (!is_lost(mmu, &splicer->code[i]))
 			continue;
 		dmp_splicer_undo_range(mmu, i, 0, DMP_PAGE_SIZE);
 		forget_sites(splicer, i);
@@ -405,9 +418,10 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 				 (table->hfn << DMP_PAGE_SHIFT);
 	splicer->implant->guest_root = splicer->implant->window +
 		(dmp_frame_find(mmu, table->gfn)->leaf & DMP_PTE_ADDR);
-	/* The filter raises it for this root, too. */
-	mmu->loaded->lazy_d |= splicer->filter_root == mmu->loaded &&
-			       splicer->implant->state & DMP_IMPLANT_LAZY_D;
+	/* The filter may have raised it, for the root that was loaded then. */
+	if (splicer->filter_root &&
+	    splicer->implant->state & DMP_IMPLANT_LAZY_D)
+		splicer->filter_root->lazy_d = true;
 	splicer->filter_root = mmu->loaded;
 	splicer->implant->state = mmu->loaded->lazy_d ? DMP_IMPLANT_LAZY_D : 0;
 }

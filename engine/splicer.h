@@ -126,11 +126,13 @@ struct dmp_splicer {
 					 */
 	u16 cache_top;			/* top-level index of what is cached */
 	u64 cache_link;			/* and the machine entry there */
-	const struct dmp_root *filter_root;	/* whose .state the implant has */
+	struct dmp_root *filter_root;	/* whose .state the implant has */
 
 	struct dmp_site prologue;	/* the splice of the #PF handler */
-	u64 gate_gfn;			/* frame and offset of its IDT gate */
+	u64 gate_gfn;			/* frame and offset of its IDT gate; */
 	u32 gate_offset;
+	u32 gate_table;			/*   0: not watched; and the leaf */
+	u16 gate_index;			/*   that maps it */
 
 	struct dmp_room room[DMP_ROOMS_MAX];
 	u32 rooms;
@@ -268,6 +270,9 @@ u64 dmp_site_resume(const struct dmp_site *site, u64 rip);
 
 /* The site whose splice @rip is in, its first byte included; NULL: none. */
 struct dmp_site *dmp_splicer_site(struct dmp_splicer *splicer, u64 rip);
+
+/* For the audit: what is wrong, and with which frame; NULL: nothing. */
+const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn);
 
 /* The guest's address of what runs at @rip, should that be a stub's. */
 u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip);

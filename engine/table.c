@@ -182,6 +182,9 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 		table->flags |= DMP_TABLE_MIXED;
 		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
 	}
+	/* A and D are set in tables: no copy of them would follow. */
+	if (frame->code)
+		mmu->splicer->unsettled = true;
 	table->next = frame->tables;
 	frame->tables = table->id;
 }
@@ -691,7 +694,7 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	frame->leaf &= ~DMP_PTE_RW;
 	if (frame->writable && frame->dmap_table)
 		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
-			     frame->dmap_index);
+				       frame->dmap_index);
 	pair = frame->writable ? pair_of(mmu, frame) : NULL;
 	if (pair) {
 		frame->paired = 1;
@@ -717,7 +720,7 @@ static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	} else {
 		if (frame->dmap_table)
 			dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
-				     frame->dmap_index);
+					       frame->dmap_index);
 		if (pair)
 			dmp_table_refresh_leaf(mmu, pair, frame->dmap_index);
 	}

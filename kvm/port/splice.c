@@ -11,9 +11,6 @@
 #include "engine.h"
 #include "x86.h"
 
-DEFINE_STATIC_KEY_FALSE(kvm_dmp_splicing);
-EXPORT_SYMBOL_GPL(kvm_dmp_splicing);
-
 /*
  * The implant runs in the guest's kernel and writes machine tables: that
  * kernel could read and write the host's memory through the implant's private
@@ -98,7 +95,7 @@ static u64 find_handler(struct kvm_vcpu *vcpu, u64 *gate_gva)
 	*gate_gva = idt.address + PF_VECTOR * sizeof(gate);
 	if (kvm_read_guest_virt(vcpu, *gate_gva, &gate, sizeof(gate), &e))
 		return 0;
-	if (!gate.bits.p || (gate.bits.type != GATE_INTERRUPT))
+	if (!gate.bits.p || gate.bits.type != GATE_INTERRUPT)
 		return 0;
 	return gate_offset(&gate);
 }
@@ -148,8 +145,9 @@ static void wait_outside(struct kvm *kvm)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
+		/* Pairs with __kvm_dmp_leave(). */
 		while (vcpu->arch.dmp && smp_load_acquire(&vcpu->arch.dmp->inside))
-			cond_resched();	/* pairs with __kvm_dmp_leave() */
+			cond_resched();
 }
 
 void kvm_dmp_wait_idle(struct kvm *kvm)
@@ -158,9 +156,10 @@ void kvm_dmp_wait_idle(struct kvm *kvm)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
+		/* Pairs with be_idle(). */
 		while (vcpu != kvm_get_running_vcpu() && vcpu->arch.dmp &&
 		       smp_load_acquire(&vcpu->arch.dmp->busy))
-			cond_resched();	/* pairs with be_idle() */
+			cond_resched();
 }
 
 void kvm_dmp_finish_all(struct kvm *kvm)

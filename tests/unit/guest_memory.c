@@ -56,12 +56,17 @@ unsigned int g_levels_of(const struct guest *g)
 void g_kwrite(struct guest *g, u64 gfn, unsigned int offset,
 	      const void *data, unsigned int bytes)
 {
+	bool by_site = g->rips && bytes == 8 && !g->m.rip;
 	u32 error = 0;
 
+	if (by_site)
+		g->m.rip = g->rip[m_below(&g->m, g->rips)];
 	if (m_access(&g->m, g_dmap(g, gfn) + offset, DMP_ACCESS_WRITE, data,
 		     bytes, &error) != ACCESS_DONE)
 		m_fail(&g->m, "the guest's write to frame %#llx fails (%#x)",
 		       gfn, error);
+	if (by_site)
+		g->m.rip = 0;
 }
 
 static void kzero(struct guest *g, u64 gfn)

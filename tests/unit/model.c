@@ -150,6 +150,7 @@ static const struct dmp_host_ops host_ops = {
 	.alloc_page = host_alloc_page,
 	.free_page = host_free_page,
 	.flush_tlb = m_host_flush_tlb,
+	.page_hfn = m_host_page_hfn,
 };
 
 /* After every call of the engine's. */
@@ -157,14 +158,16 @@ void m_after_call(struct machine *m)
 {
 	m->in_engine = false;
 	if (m->mmu->broken && !m->broken) {
+		bool may = m->may_break >> m->mmu->broken & 1;
+
 		/* With one CPU and no stray writers nothing else may happen. */
-		if (m->mmu->broken != DMP_BROKEN_NO_MEMORY &&
+		if (!may && m->mmu->broken != DMP_BROKEN_NO_MEMORY &&
 		    m->mmu->broken != DMP_BROKEN_TOO_MANY_TABLES &&
 		    !(m->hostile && m->mmu->broken == DMP_BROKEN_TABLE_NOT_RAM))
 			m_fail(m, "broken: %s (%s)",
 			       dmp_broken_name(m->mmu->broken),
 			       m->mmu->finding.what ? m->mmu->finding.what : "");
-		if (!m->hostile && !m->fail_at)
+		if (!may && !m->hostile && !m->fail_at)
 			m_fail(m, "broken: %s",
 			       dmp_broken_name(m->mmu->broken));
 		m_check_memory(m);
@@ -174,6 +177,7 @@ void m_after_call(struct machine *m)
 	}
 	m_check_tlb(m);
 	m_check_tables(m);
+	m_check_cache(m);
 }
 
 void m_audit(struct machine *m)
@@ -205,9 +209,9 @@ static void forget_frames(struct machine *m)
 
 	for (s = 0; s < m->mmu->slots; s++)
 		for (i = 0; i < m->mmu->slot[s].npages; i++)
-			if (m->frames[s][i].leaf)
-				m->frames[s][i] = dmp_frame_make(
-					dmp_frame_hfn(&m->frames[s][i]),
+			if (m->mmu->slot[s].frames[i].leaf)
+				m->mmu->slot[s].frames[i] = dmp_frame_make(
+					dmp_frame_hfn(&m->mmu->slot[s].frames[i]),
 					m->mmu->slot[s].flags);
 }
 
@@ -233,6 +237,8 @@ void m_disengage(struct machine *m)
 		       mmu->pages);
 	memcpy(fresh.slot, mmu->slot, sizeof(fresh.slot));
 	*mmu = fresh;
+	free(m->splicer);
+	m->splicer = NULL;
 	m->broken = true;
 	m_check_memory(m);
 }
@@ -253,10 +259,10 @@ static void *grab(size_t count, size_t size)
 static void add_slot(struct machine *m, u64 base, u64 npages, u32 flags)
 {
 	struct dmp_slot *slot = &m->mmu->slot[m->mmu->slots];
-	struct dmp_frame *frames = grab(npages, sizeof(*frames));
+	struct dmp_frame *frames = m->records + base;
 	u64 i, hfn;
 
-	m->frames[m->mmu->slots++] = frames;
+	m->mmu->slots++;
 	*slot = (struct dmp_slot){ base, npages, flags, frames };
 	for (i = 0; i < npages; i++) {
 		if (base + i - M_HOLE < M_HOLE_PAGES)
@@ -275,13 +281,13 @@ void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 	*m = (struct machine){ .seed = seed, .op = "start" };
 	m->rng = seed * 0x9e3779b97f4a7c15ull + 0x1234567;
 	m->mmu = grab(1, sizeof(*m->mmu));
-	m->arena = mmap(NULL, (size_t)M_HOST_PAGES << DMP_PAGE_SHIFT,
+	m->arena = mmap(NULL, (size_t)M_HFNS << DMP_PAGE_SHIFT,
 			PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m->arena == MAP_FAILED)
 		abort();
-	m->state = grab(M_HOST_PAGES + 1, 1);
-	m->gfn_of = grab(M_HOST_PAGES + 1, sizeof(*m->gfn_of));
+	m->state = grab(M_HFNS + 1, 1);
+	m->gfn_of = grab(M_HFNS + 1, sizeof(*m->gfn_of));
 	m->free = grab(M_HOST_PAGES, sizeof(*m->free));
 	m->hfn_of = grab(M_GFNS, sizeof(*m->hfn_of));
 	m->ref = grab(M_GFNS, DMP_PAGE_SIZE);
@@ -294,6 +300,8 @@ void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 		m->free[j] = swap;
 	}
 	ASAN_POISON_MEMORY_REGION(m->arena, (size_t)M_HOST_PAGES << DMP_PAGE_SHIFT);
+	memset(m->state + M_HOST_PAGES + 1, PAGE_HOST, M_HFNS - M_HOST_PAGES);
+	m->records = m_page(m, M_HOST_PAGES + 1);
 	m->mmu->ops = &host_ops;
 	m->mmu->host = m;
 	m->mmu->va_base = m->arena - DMP_PAGE_SIZE;
@@ -309,12 +317,9 @@ void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 
 void m_stop(struct machine *m)
 {
-	unsigned int i;
-
 	ASAN_UNPOISON_MEMORY_REGION(m->arena, (size_t)M_HOST_PAGES << DMP_PAGE_SHIFT);
-	munmap(m->arena, (size_t)M_HOST_PAGES << DMP_PAGE_SHIFT);
-	for (i = 0; i < m->mmu->slots; i++)
-		free(m->frames[i]);
+	munmap(m->arena, (size_t)M_HFNS << DMP_PAGE_SHIFT);
+	free(m->splicer);
 	free(m->mmu);
 	free(m->state);
 	free(m->gfn_of);

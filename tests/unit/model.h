@@ -9,8 +9,14 @@
 #define MODEL_H
 
 #include "machine.h"
+#include "space.h"
+#include "splicer.h"
 
 #define M_HOST_PAGES	49152u
+/* Above, the host's own: frame records (one array), then the implant. */
+#define M_RECORD_PAGES	24u
+#define M_IMPLANT_PAGES	(DMP_IMPLANT_BYTES / DMP_PAGE_SIZE)
+#define M_HFNS		(M_HOST_PAGES + M_RECORD_PAGES + M_IMPLANT_PAGES)
 #define M_TLB		96
 #define M_PSC		32
 
@@ -25,7 +31,7 @@
 #define M_HIGH_PAGES	2048u
 #define M_GFNS		4096u
 
-enum page_state { PAGE_FREE, PAGE_GUEST, PAGE_ENGINE };
+enum page_state { PAGE_FREE, PAGE_GUEST, PAGE_ENGINE, PAGE_HOST };
 
 struct tlb_entry {
 	bool valid, global, rw, us, nx;
@@ -50,7 +56,10 @@ struct machine {
 	u32 nfree;
 	u64 *hfn_of;			/* by gfn; 0: no RAM */
 	char *ref;			/* the plain MMU's memory, by gfn */
-	struct dmp_frame *frames[3];
+	struct dmp_frame *records;	/* by gfn */
+	struct dmp_splicer *splicer;	/* NULL: no implant */
+	u64 rip;			/* who writes; 0: nobody that is spliced */
+	u64 stub_hits, stub_stops, stub_misses;
 
 	struct tlb_entry tlb[M_TLB];
 	struct psc_entry psc[M_PSC];
@@ -61,6 +70,7 @@ struct machine {
 	u64 live_pages;			/* the engine's */
 	bool broken;			/* the engine gave up: plain paging now */
 	bool hostile;			/* only safety counts */
+	u32 may_break;			/* reasons, by bit, that are no failure */
 	bool unsynced;			/* host wrote A, D on its own (see doc) */
 	unsigned int pending;		/* table changes not flushed yet */
 	bool in_engine;
@@ -134,6 +144,17 @@ void m_check_tables(struct machine *m);
 void m_check_memory(struct machine *m);
 void m_check_machine(struct machine *m);
 void m_audit(struct machine *m);
+
+/* model_splice.c: an implant for the engaged machine; its refusal. */
+enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate);
+/* The machine's leaf for @gva, overlays included; 0: none. */
+u64 m_machine_leaf(struct machine *m, u64 gva);
+/* The guest frame that host page @hfn shows: its own, or as a code copy. */
+u64 m_shown_gfn(struct machine *m, u64 hfn);
+void m_check_cache(struct machine *m);
+void m_check_space(struct machine *m);
+/* Where it is executed, each code page differs at its sites and nowhere else. */
+void m_check_code(struct machine *m);
 
 /* Whether the engine holds @gfn as a table. */
 bool m_is_held(struct machine *m, u64 gfn);

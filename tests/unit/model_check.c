@@ -131,10 +131,8 @@ static void check_one(struct machine *m, u64 entry, unsigned int level,
 		check_table(m, hfn, level - 1, done_set);
 		return;
 	}
-	if (m->state[hfn] != PAGE_GUEST)
-		m_fail(m, "a machine leaf maps a page that is not the guest's");
-	if (entry & DMP_PTE_RW && m_is_held(m, m->gfn_of[hfn]))
-		m_fail(m, "the table %#x is mapped writable", m->gfn_of[hfn]);
+	if (entry & DMP_PTE_RW && m_is_held(m, m_shown_gfn(m, hfn)))
+		m_fail(m, "the table %#llx is mapped writable", m_shown_gfn(m, hfn));
 }
 
 static void check_table(struct machine *m, u64 hfn, unsigned int level,
@@ -150,7 +148,8 @@ static void check_table(struct machine *m, u64 hfn, unsigned int level,
 	done_set[hfn / 64] |= 1ull << hfn % 64;
 	entry = m_page(m, hfn);
 	for (i = 0; i < DMP_ENTRIES; i++)
-		check_one(m, entry[i], level, done_set);
+		if (!m_is_overlay(m, hfn, i))
+			check_one(m, entry[i], level, done_set);
 }
 
 /* A table that the loaded root reaches through entries with A must be held. */

@@ -79,10 +79,8 @@ static void done(struct machine *m, u64 gva, u32 access, u64 hfn,
 		 const struct ref_walk *ref, const void *data,
 		 unsigned int bytes)
 {
-	u64 gfn = m->gfn_of[hfn];
+	u64 gfn = m_shown_gfn(m, hfn);
 
-	if (m->state[hfn] != PAGE_GUEST)
-		m_fail(m, "access outside of the guest's memory");
 	if (!m->pending && (ref->kind != REF_MAPPED || ref->gfn != gfn))
 		m_fail(m, "gva %#llx access %#x reaches frame %#llx, should %#llx (%d)",
 		       gva, access, gfn, ref->gfn, ref->kind);
@@ -174,6 +172,8 @@ enum outcome m_access(struct machine *m, u64 gva, u32 access, const void *data,
 		if (m->broken)
 			return plain_access(m, gva, access, &ref, data, bytes,
 					    error_code);
+		if (!tries && m_try_stub(m, gva, access, data, bytes, &ref))
+			return ACCESS_DONE;
 		if (try_tlb(m, gva, access, &ref, data, bytes) ||
 		    try_walk(m, gva, access, &ref, data, bytes)) {
 			if (tries)
@@ -207,6 +207,7 @@ enum outcome m_access(struct machine *m, u64 gva, u32 access, const void *data,
 		}
 		if (kind == DMP_FAULT_EMULATE)
 			return ACCESS_DEVICE;
+		m_site_trap(m, gva, access, fault.gpa);
 		m_vmm_write(m, fault.gpa, data, bytes);
 		return ACCESS_DONE;
 	}

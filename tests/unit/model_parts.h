@@ -34,6 +34,13 @@ void m_walk_machine(struct machine *m, u64 gva, struct machine_walk *w);
 void m_check_entry(struct machine *m, u64 entry, unsigned int level);
 void m_host_flush_tlb(void *host);
 
+/* model_splice.c */
+u64 m_host_page_hfn(void *host, const void *at);
+bool m_try_stub(struct machine *m, u64 gva, u32 access, const void *data,
+		unsigned int bytes, const struct ref_walk *ref);
+void m_site_trap(struct machine *m, u64 gva, u32 access, u64 gpa);
+bool m_is_overlay(struct machine *m, u64 table_hfn, unsigned int index);
+
 /* model_ref.c */
 bool m_ref_has_ad(struct machine *m, const struct ref_walk *walk, bool write);
 void m_ref_set_ad(struct machine *m, const struct ref_walk *walk, bool write);

@@ -94,11 +94,11 @@ void m_check_tlb(struct machine *m)
 	for (e = m->tlb; e < m->tlb + M_TLB; e++) {
 		if (!e->valid)
 			continue;
-		if (m->state[e->hfn] != PAGE_GUEST)
-			m_fail(m, "TLB reaches a page that is not the guest's");
-		if (e->rw && m_is_held(m, m->gfn_of[e->hfn]))
-			m_fail(m, "TLB may write the table %#x",
-			       m->gfn_of[e->hfn]);
+		if (m->state[e->hfn] == PAGE_FREE)
+			m_fail(m, "TLB reaches a free page");
+		if (e->rw && m_is_held(m, m_shown_gfn(m, e->hfn)))
+			m_fail(m, "TLB may write the table %#llx",
+			       m_shown_gfn(m, e->hfn));
 	}
 	for (p = m->psc; p < m->psc + M_PSC; p++)
 		if (p->valid && m->state[p->hfn] != PAGE_ENGINE)
@@ -183,8 +183,7 @@ void m_walk_machine(struct machine *m, u64 gva, struct machine_walk *w)
 			break;
 		psc_fill(m, gva, level - 1, hfn, w);
 	}
-	if (m->state[hfn] != PAGE_GUEST)
-		m_fail(m, "a leaf maps a page that is not the guest's");
+	m_shown_gfn(m, hfn);
 	w->mapped = true;
 	w->global = entry & DMP_PTE_G;
 	w->hfn = hfn;

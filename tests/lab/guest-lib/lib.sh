@@ -56,7 +56,7 @@ guest_engine() { # RUN MODE
 	check "$mode: the emulated host's log" calm "$run/host-dmesg.log"
 	check "$mode: looked at at the end" test -s "$end" || return
 	same "state" engaged "$(field "$end" state)"
-	same "$mode: spliced" $([ "$mode" = on ] && echo 1 || echo 0) "$(field "$end" spliced)"
+	same "$mode: spliced" "$([ "$mode" = on ] && echo 1 || echo 0)" "$(field "$end" spliced)"
 	# While it boots, a guest may change its paging mode after it was engaged.
 	same "disengagements, as when the tests began" \
 		"$(field "$begin" disengagements)" "$(field "$end" disengagements)" \

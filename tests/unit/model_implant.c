@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is checked of the implant on the model machine: that it is where it
+ * should be in the loaded root, what stubs would believe, and what code shows.
+ */
+#include <string.h>
+
+#include "model_parts.h"
+#include "table.h"
+
+u64 m_machine_leaf(struct machine *m, u64 gva)
+{
+	unsigned int level = m->mmu->paging.levels;
+	u64 hfn = m->cr3_hfn, entry;
+
+	for (;; level--) {
+		entry = ((u64 *)m_page(m, hfn))[dmp_index(gva, level)];
+		if (!(entry & DMP_PTE_P) || entry & TRAP_BIT)
+			return 0;
+		hfn = dmp_pte_gfn(entry);
+		if (level == 1)
+			return entry;
+	}
+}
+
+/* @gva is mapped to @hfn: in the implant's tree, and as the CPU walks. */
+static void check_at(struct machine *m, u64 gva, u64 hfn, const char *what)
+{
+	u64 is = 0;
+
+	if (!dmp_space_lookup(m->mmu, gva, &is) || is != hfn)
+		m_fail(m, "%s: %#llx is %#llx, not %#llx", what, gva, is, hfn);
+	is = m_machine_leaf(m, gva);
+	if (dmp_pte_gfn(is) != hfn || is & DMP_PTE_US)
+		m_fail(m, "%s: %#llx is walked to %#llx, not %#llx", what, gva,
+		       is, hfn);
+}
+
+void m_check_space(struct machine *m)
+{
+	const struct dmp_splicer *s = m->splicer;
+	const struct dmp_implant *i = s->implant;
+	struct dmp_table *table;
+	u64 gfn, hfn, at;
+	u32 id = 0;
+
+	if (m->broken)
+		return;
+	for (at = 0; at < M_IMPLANT_PAGES; at++)
+		check_at(m, s->implant_gva + at * DMP_PAGE_SIZE,
+			 s->implant_hfn + at, "implant");
+	for (at = 0; at < s->rooms; at++)
+		if (!dmp_space_lookup(m->mmu, s->room[at].gva, &hfn) ||
+		    m_page(m, hfn) != s->room[at].page)
+			m_fail(m, "stubs are not at %#llx", s->room[at].gva);
+	while ((table = dmp_table_next(m->mmu, &id)))
+		check_at(m, i->window + (table->hfn << 12), table->hfn, "table");
+	for (gfn = 0; gfn < M_GFNS; gfn++) {
+		check_at(m, (i->frames + gfn * DMP_FRAME_BYTES) & ~4095ull,
+			 m_host_page_hfn(m, (char *)m->records +
+					 gfn * DMP_FRAME_BYTES), "record");
+		if (m->hfn_of[gfn])
+			check_at(m, i->window + (m->hfn_of[gfn] << 12),
+				 m->hfn_of[gfn], "frame");
+	}
+	/* Whatever the mask lets through has a record: zeroes, beyond. */
+	at = i->frames + (i->frame_mask >> 12) * DMP_FRAME_BYTES;
+	for (; gfn <= i->frame_mask >> 12; gfn += 100)
+		if (!dmp_space_lookup(m->mmu, i->frames + gfn * DMP_FRAME_BYTES, &hfn))
+			m_fail(m, "no record for %#llx", gfn);
+	if (!dmp_space_lookup(m->mmu, at, &hfn) || i->frame_mask >> 12 < M_GFNS - 1)
+		m_fail(m, "no record for the last frame");
+}
+
+static void check_entry(struct machine *m, const struct dmp_cache_entry *e)
+{
+	const struct dmp_implant *i = m->splicer->implant;
+	const struct dmp_table *table;
+	struct ref_walk walk;
+	u64 leaf;
+
+	if (e->tag == DMP_CACHE_VOID) {
+		if (e->guest != DMP_CACHE_VOID)
+			m_fail(m, "a void cache entry has a table");
+		return;
+	}
+	if (!e->table || e->table >= m->mmu->chunks << DMP_CHUNK_SHIFT)
+		m_fail(m, "cache: no table %#llx", e->table);
+	table = dmp_table_of(m->mmu, e->table);
+	if (!table->id || !(table->flags & DMP_TABLE_HELD))
+		m_fail(m, "cache: table %llu is not held", e->table);
+	if (e->guest != i->window + (m->hfn_of[table->gfn] << 12))
+		m_fail(m, "cache: %#llx is not where the guest's table is", e->guest);
+	if (e->machine != m->splicer->slow_gva &&
+	    (table->level != 1 || table->next ||
+	     m->records[table->gfn].tables != table->id ||
+	     e->machine != i->window + (table->hfn << 12)))
+		m_fail(m, "cache: machine table %#llx is not that of %#llx",
+		       e->machine, table->gfn);
+	m_ref_walk(m, m->cr3_gfn, e->tag, DMP_ACCESS_WRITE | DMP_ACCESS_AC, &walk);
+	if (walk.kind != REF_MAPPED || walk.gfn != table->gfn)
+		m_fail(m, "cache: %#llx leads to %#llx (%d), not to %#llx", e->tag,
+		       walk.gfn, walk.kind, table->gfn);
+	leaf = m_ref(m, walk.table[walk.leaf])[walk.index[walk.leaf]];
+	if (leaf & DMP_PTE_US)
+		m_fail(m, "cache: %#llx is user's, whose entry stubs may change", e->tag);
+}
+
+void m_check_cache(struct machine *m)
+{
+	const struct dmp_implant *i;
+	unsigned int k;
+
+	if (m->broken || !m->splicer || !m->splicer->active)
+		return;
+	i = m->splicer->implant;
+	for (k = 0; k < DMP_CACHE_SLOTS; k++)
+		check_entry(m, &i->cache[k]);
+	for (k = 0; k < 2; k++)
+		check_entry(m, &i->last[k]);
+}
+
+static void check_page(struct machine *m, const struct dmp_code_page *code)
+{
+	const struct dmp_splicer *s = m->splicer;
+	u8 want[DMP_PAGE_SIZE];
+	const struct dmp_site *site;
+	unsigned int i;
+	u64 leaf;
+
+	memcpy(want, m_real(m, code->gfn), DMP_PAGE_SIZE);
+	for (i = 0; i <= s->sites; i++) {
+		site = i < s->sites ? &s->site[i] : &s->prologue;
+		if (site->state == DMP_SITE_SPLICED &&
+		    (site->rip & ~4095ull) == code->gva)
+			memcpy(want + (site->rip & 4095), site->bytes,
+			       site->stub.plan.len);
+	}
+	if (memcmp(want, code->copy, DMP_PAGE_SIZE))
+		m_fail(m, "code at %#llx differs not just at its sites", code->gva);
+	leaf = m_machine_leaf(m, code->gva);
+	if (dmp_pte_gfn(leaf) != code->hfn || leaf & (DMP_PTE_RW | DMP_PTE_US))
+		m_fail(m, "code at %#llx is executed from %#llx", code->gva, leaf);
+}
+
+/* For guests whose code every root maps, as a kernel's is. */
+void m_check_code(struct machine *m)
+{
+	unsigned int i;
+
+	for (i = 0; !m->broken && i < DMP_CODES_MAX; i++)
+		if (m->splicer->code[i].hfn)
+			check_page(m, &m->splicer->code[i]);
+}
