@@ -43,9 +43,12 @@ static const char *check_sites(const struct dmp_splicer *splicer,
 
 	for (i = 0; i <= splicer->sites; i++) {
 		site = site_nth(splicer, i);
-		if (site->state != DMP_SITE_SPLICED || site->code != code)
+		if (!site->shown || site->code != code)
 			continue;
+		/* Past ones, too: see dmp_site_remember(). */
 		sites++;
+		if (site->state != DMP_SITE_SPLICED)
+			continue;
 		offset = site->rip - page->gva;
 		if (offset + site->stub.plan.len > DMP_PAGE_SIZE)
 			return "splice outside of its page";
