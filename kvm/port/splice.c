@@ -156,8 +156,8 @@ void kvm_dmp_wait_idle(struct kvm *kvm)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		/* Pairs with be_idle(). */
 		while (vcpu != kvm_get_running_vcpu() && vcpu->arch.dmp &&
+		       /* Pairs with be_idle(). */
 		       smp_load_acquire(&vcpu->arch.dmp->busy))
 			cond_resched();
 }
