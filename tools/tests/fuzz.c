@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "view_site.h"
 #include "view_table.h"
 
 #define MAX	4096
@@ -36,6 +37,9 @@ static const struct span seeds[] = {
 	     "finding gfn=0x1 level=1 index=17 guest=0x1 machine=0x2 leaf maps another frame\n"),
 	SEED("ffffffff81000000 T _text\nffffffff81000040 t foo\nffffffff82000000 D bar\n"
 	     "ffffffffc0000000 t baz\t[mod]\nffffffff81000080 T entry_SYSCALL_64\n"),
+	SEED("rip=0xffffffff81234567 state=spliced tactic=jmp form=xchg traps=8 since=2 finished=3 undos=1 reason=- stub=0xffffffff80000000 size=640 insns=1 bytes=488907c3cc\n"
+	     "rip=0x5 state=refused tactic=none form=- traps=9 reason=no-room bytes=-\n"),
+	SEED("mode on\nstate engaged\nspliced 0\nsplice_refusal not-trusted\nstubs 3\nfilter_lazy_a 5\n"),
 	SEED("qemu\0-name\0guest=foo,,bar,debug-threads=on\0-m\0"),
 };
 
@@ -110,6 +114,32 @@ static void print_all(struct dmp_ctx *ctx, const struct record_list *raw,
 	records_free(&merged);
 }
 
+static void print_sites(const char *text, size_t len, FILE *out)
+{
+	struct json j = { .f = out };
+	struct site_list sites;
+	struct table t = { 0 };
+	struct view v = { 0 };
+	size_t i;
+
+	if (sites_parse(text, len, &sites))
+		return;
+	view_site_table(&t, &v, &sites);
+	table_fit(&t, rnd() % 200);
+	for (i = 0; i < t.rows; i++)
+		table_print_row(&t, out, i);
+	json_open(&j, NULL, '[');
+	for (i = 0; i < sites.n; i++) {
+		json_open(&j, NULL, '{');
+		view_json_site_members(&j, &v, &sites.v[i]);
+		view_json_site(&j, sites_find(&sites, sites.v[i].rip));
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	table_free(&t);
+	sites_free(&sites);
+}
+
 static void one(const char *text, size_t len, FILE *out)
 {
 	struct bad_lines bad = { 0 };
@@ -131,6 +161,7 @@ static void one(const char *text, size_t len, FILE *out)
 		symbols_free(&sy);
 	}
 	records_diff(&raw, &raw);
+	print_sites(text, len, out);
 	print_all(&ctx, &raw, &st, out);
 	records_free(&raw);
 	status_free(&st);
