@@ -150,15 +150,19 @@ static void wait_outside(struct kvm *kvm)
 			cond_resched();
 }
 
+static bool is_busy(struct kvm_vcpu *vcpu)
+{
+	/* Pairs with be_idle(). */
+	return vcpu->arch.dmp && smp_load_acquire(&vcpu->arch.dmp->busy);
+}
+
 void kvm_dmp_wait_idle(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
-		while (vcpu != kvm_get_running_vcpu() && vcpu->arch.dmp &&
-		       /* Pairs with be_idle(). */
-		       smp_load_acquire(&vcpu->arch.dmp->busy))
+		while (vcpu != kvm_get_running_vcpu() && is_busy(vcpu))
 			cond_resched();
 }
 

@@ -213,7 +213,7 @@ static struct dmp_frame *record(struct machine *m, u64 entry)
 
 	if (!dmp_space_lookup(m->mmu, m->splicer->implant->frames +
 			      gfn * DMP_FRAME_BYTES, &hfn))
-		m_fail(m, "no record of %#llx", gfn);
+		m_fail(m, "gfn %#llx is in no array", gfn);
 	return &m->records[gfn];
 }
 

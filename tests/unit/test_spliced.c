@@ -166,11 +166,11 @@ static void change(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SI
 	switch (m_below(&g->m, 20)) {
 	case 0:
 	case 1:
-		g->m.op = "change code";
+		g->m.op = "new code";
 		change_code(g, t, text);
 		break;
 	case 2:
-		g->m.op = "change mapping";
+		g->m.op = "new mapping";
 		change_mapping(g, t);
 		break;
 	case 3:
@@ -189,7 +189,7 @@ static void change(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SI
 		change_odd(g, t);
 		break;
 	default:
-		g->m.op = "change entries";
+		g->m.op = "entries";
 		change_entries(g);
 	}
 }
