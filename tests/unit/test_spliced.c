@@ -14,10 +14,8 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
-#include "guest_text.h"
+#include "splicer_case.h"
 #include "table.h"
-
-static struct guest *volatile guest;	/* for the leak check, on failure */
 
 static u64 env(const char *name, u64 otherwise)
 {
