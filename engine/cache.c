@@ -99,11 +99,12 @@ void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
 	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
 
 	while (table && table->level > 1) {
 		table->flags |= DMP_TABLE_PATH;
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(
-				table->entries[dmp_index(gva, table->level)]));
+		machine = table->entries[dmp_index(gva, table->level)];
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 	}
 	if (!table)
 		return false;

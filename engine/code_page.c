@@ -12,8 +12,8 @@ static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
 }
 
 static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
-				     const struct dmp_table *table,
-				     unsigned int index)
+					  const struct dmp_table *table,
+					  unsigned int index)
 {
 	struct dmp_code_page *code = mmu->splicer->code;
 	unsigned int i;
@@ -68,10 +68,11 @@ unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
 	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
 
 	while (table->level > 1) {
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(
-				table->entries[dmp_index(gva, table->level)]));
+		machine = table->entries[dmp_index(gva, table->level)];
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 		if (!table || (table->links != 1 &&
 			       table->level != mmu->paging.levels - 1))
 			return false;
@@ -197,7 +198,7 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 static void page_written(struct dmp_mmu *mmu, struct dmp_code_page *code,
 			 unsigned int first, unsigned int end)
 {
-	unsigned int i = code - mmu->splicer->code;
+	unsigned int i = dmp_code_number(mmu->splicer->code, code);
 
 	dmp_splicer_undo_range(mmu, i, first, end);
 	if (code->hfn)

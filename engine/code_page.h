@@ -35,6 +35,14 @@ struct dmp_code_page {
  */
 struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva);
 
+/* Which of @codes @code is. */
+static inline unsigned int dmp_code_number(const struct dmp_code_page *codes,
+					   const struct dmp_code_page *code)
+{
+	return (unsigned int)((size_t)((const u8 *)code - (const u8 *)codes) /
+			      sizeof(*code));
+}
+
 /* One site less; its bytes are the guest's already. */
 void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code);
 

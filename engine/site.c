@@ -219,7 +219,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 				     site->bytes)) {
 			__builtin_memcpy(code->copy + offset, site->bytes,
 					 plan.len);
-			site->code = code - splicer->code;
+			site->code = dmp_code_number(splicer->code, code);
 			site->state = DMP_SITE_SPLICED;
 			splicer->stubs++;
 			dmp_space_sync(mmu);

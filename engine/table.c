@@ -694,7 +694,7 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	frame->leaf &= ~DMP_PTE_RW;
 	if (frame->writable && frame->dmap_table)
 		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
-			     frame->dmap_index);
+				       frame->dmap_index);
 	pair = frame->writable ? pair_of(mmu, frame) : NULL;
 	if (pair) {
 		frame->paired = 1;
@@ -720,7 +720,7 @@ static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	} else {
 		if (frame->dmap_table)
 			dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
-				     frame->dmap_index);
+					       frame->dmap_index);
 		if (pair)
 			dmp_table_refresh_leaf(mmu, pair, frame->dmap_index);
 	}
