@@ -155,7 +155,7 @@ static void change_entries(struct guest *g)
 	g->aged = false;
 }
 
-static void change(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
+static void meanwhile(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
 {
 	struct dmp_splicer *s = g->m.splicer;
 	struct dmp_site *site;
@@ -233,7 +233,7 @@ static void run_history(u64 seed, u64 steps)
 	while (g->m.step < steps) {
 		g_step(g);
 		check(g);
-		change(g, &t, text);
+		meanwhile(g, &t, text);
 		check(g);
 		/* Off and on again. */
 		if (m_chance(&g->m, 1)) {
