@@ -257,7 +257,7 @@ static void test_histories(void **state)
 		run_history(seed, steps);
 		return;
 	}
-	for (seed = 1; seed <= env("DMP_SEEDS", 6); seed++)
+	for (seed = 1; seed <= env("DMP_SEEDS", 4); seed++)
 		run_history(seed, steps);
 }
 
