@@ -134,11 +134,36 @@ static void test_supervisor_never_lazy(void **state)
 	c_end();
 }
 
+/* What the filter says of D is its root's, whichever is loaded next. */
+static void test_lazy_d_of_root(void **state)
+{
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+	u64 root;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	root = g_current(guest)->root;
+	g_many_roots(guest, 1);
+	m_load_cr3(m, root, 0, false);
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		m->mmu->root[i].lazy_d = false;
+	m->splicer->implant->state = DMP_IMPLANT_LAZY_D;
+	m_load_cr3(m, g_current(guest)->root, 0, false);
+	assert_int_equal(m->splicer->implant->state, 0);
+	m_load_cr3(m, root, 0, false);
+	assert_int_equal(m->splicer->implant->state, DMP_IMPLANT_LAZY_D);
+	c_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_supervisor_never_lazy),
+		cmocka_unit_test(test_lazy_d_of_root),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
