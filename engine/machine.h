@@ -117,6 +117,7 @@ struct dmp_slot {
 #define DMP_TABLE_CODE	32u	/* spliced code is mapped through it */
 #define DMP_TABLE_CACHED 64u	/* stubs may know it */
 #define DMP_TABLE_PATH	128u	/* stubs may write by a page mapped through it */
+#define DMP_TABLE_REACHED 256u	/* by the loaded root; for settle_waiting() */
 
 /* One machine table. */
 struct dmp_table {
@@ -131,8 +132,8 @@ struct dmp_table {
 	u32 links;		/* machine entries that link it; ROOT: 1 */
 	u32 parent;		/* table that linked it last, and where */
 	u16 parent_index;
+	u16 flags;		/* DMP_TABLE_* */
 	u8 level;
-	u8 flags;		/* DMP_TABLE_* */
 	u32 pair;		/* level 1: a table that maps many of the same
 				 * frames at the same indices; 0: none known
 				 */
@@ -215,6 +216,11 @@ struct dmp_mmu {
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;
 	bool trusted;			/* what is followed now is surely live */
+	bool waiting;			/* a supervisor entry somewhere may lack
+					 * A or D: when followed last its table
+					 * was not surely live,
+					 */
+	bool look;			/* and may be by now */
 	bool lazy_d;			/* some leaf followed in this call is
 					 * read-only for its D
 					 */

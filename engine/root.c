@@ -172,6 +172,7 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	mmu->lazy_d = false;
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
+	mmu->look = mmu->waiting;
 	mmu->stats.root_loads++;
 	dmp_mmu_settle(mmu);
 	return mmu->broken ? 0 : root_table(mmu, root)->hfn;
@@ -289,10 +290,85 @@ static void note_lazy_d(struct dmp_mmu *mmu)
 	mmu->lazy_d = false;
 }
 
+/*
+ * ---- Supervisor entries that wait for their A and D ----
+ *
+ * INV: none that the loaded root reaches does, or an exception frame could be
+ * pushed onto a page that faults. What is followed in a table that is not
+ * surely live waits: here is found out what the loaded root does reach, when
+ * another one is loaded, or a link is made. That takes long; kernels set A and
+ * D in entries of their own, so it is rare.
+ */
+
+static void mark_reached(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_table *child;
+	unsigned int i;
+	u64 machine;
+
+	if (table->flags & DMP_TABLE_REACHED)
+		return;
+	table->flags |= DMP_TABLE_REACHED;
+	for (i = 0; table->level > 1 && i < DMP_ENTRIES; i++) {
+		machine = table->entries[i];
+		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine))
+			continue;
+		child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+		if (child)
+			mark_reached(mmu, child);
+	}
+}
+
+/* False: one entry still waits. */
+static bool set_waiting(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	bool reached = table->flags & DMP_TABLE_REACHED, all = true;
+	unsigned int i;
+	u64 old, want;
+
+	for (i = 0; table->guest && i < DMP_ENTRIES && !mmu->broken; i++) {
+		old = DMP_READ_ONCE(table->guest[i]);
+		want = dmp_table_lacks(mmu, table, old);
+		all &= !want || reached;
+		if (!want || !reached)
+			continue;
+		if (!__atomic_compare_exchange_n(&table->guest[i], &old,
+						 old | want, false,
+						 __ATOMIC_SEQ_CST,
+						 __ATOMIC_SEQ_CST))
+			dmp_break(mmu, DMP_BROKEN_UNTRACKED);
+		else
+			dmp_frame_follow(mmu, table->gfn, i, 1, &old,
+					 table->level);
+	}
+	return all;
+}
+
+static void settle_waiting(struct dmp_mmu *mmu)
+{
+	struct dmp_table *table;
+	bool all = true;
+	u32 id;
+
+	/* Again, when links were made: to tables that may be waiting. */
+	while (mmu->look && !mmu->broken) {
+		mmu->look = false;
+		for (id = 0; (table = dmp_table_next(mmu, &id));)
+			table->flags &= ~DMP_TABLE_REACHED;
+		mark_reached(mmu, root_table(mmu, mmu->loaded));
+		all = true;
+		for (id = 0; (table = dmp_table_next(mmu, &id));)
+			all &= set_waiting(mmu, table);
+	}
+	mmu->waiting = !all;
+}
+
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
 	u64 suspect = mmu->suspect;
 
+	if (mmu->look && mmu->loaded)
+		settle_waiting(mmu);
 	mmu->suspect = 0;
 	if (suspect && !mmu->broken)
 		settle_life(mmu, suspect - 1);

@@ -579,6 +579,7 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 	if (child->flags & DMP_TABLE_CODE && child->links > 1 &&
 	    child->parent_index != index)
 		dmp_break(mmu, DMP_BROKEN_CODE);
+	mmu->look |= mmu->waiting;
 	child->parent = table->id;
 	child->parent_index = index;
 	return dmp_translate_link(new, child->hfn);
@@ -620,11 +621,10 @@ static u64 set_supervisor_ad(struct dmp_mmu *mmu, struct dmp_table *table,
 {
 	u64 want;
 
-	if (!mmu->trusted || !table->guest || !(guest & DMP_PTE_P) ||
-	    dmp_pte_has_rsvd(&mmu->paging, guest, table->level))
-		return guest;
-	want = dmp_pte_wants_ad(guest, dmp_pte_is_leaf(guest, table->level));
-	if (!want)
+	want = dmp_table_lacks(mmu, table, guest);
+	mmu->waiting |= want && !mmu->trusted;
+	mmu->look |= want && !mmu->trusted;
+	if (!want || !mmu->trusted)
 		return guest;
 	if (!__atomic_compare_exchange_n(&table->guest[index], &guest,
 					 guest | want, false, __ATOMIC_SEQ_CST,

@@ -50,7 +50,7 @@ DECLARE_STATIC_KEY_FALSE(kvm_dmp_splicing);
 bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu);
 void __kvm_dmp_enter(struct kvm_vcpu *vcpu);
 void __kvm_dmp_leave(struct kvm_vcpu *vcpu);
-bool __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, int *ret);
+int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath);
 void __kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address, u16 error_code);
 /* Whether INT3 exits as INTn does, and not as #BP: in QEMU's TCG. */
 bool kvm_dmp_int3_is_swint(void);
@@ -74,11 +74,17 @@ static __always_inline void kvm_dmp_exit_is(struct kvm_vcpu *vcpu, u64 rip,
 	vcpu->arch.dmp_exit.kind = DMP_KIND_NONE;
 }
 
-/* Before KVM handles an exit: remember whom it is charged to. */
+/*
+ * Before KVM handles an exit: take the vCPU out of the implant, before anybody
+ * looks (mode on charges exits, too), and remember whom it is charged to.
+ */
 static __always_inline void kvm_dmp_exit_begin(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_unlikely(&kvm_dmp_monitoring))
-		static_call(kvm_x86_dmp_exit_begin)(vcpu);
+	if (!static_branch_unlikely(&kvm_dmp_monitoring))
+		return;
+	if (static_branch_unlikely(&kvm_dmp_splicing))
+		__kvm_dmp_leave(vcpu);
+	static_call(kvm_x86_dmp_exit_begin)(vcpu);
 }
 
 /* After KVM has handled it: charge it, as what it turned out to be. */
@@ -174,18 +180,13 @@ static __always_inline void kvm_dmp_enter(struct kvm_vcpu *vcpu)
 		__kvm_dmp_enter(vcpu);
 }
 
-/* It has stopped: take it out of the implant, before anybody looks. */
-static __always_inline void kvm_dmp_leave(struct kvm_vcpu *vcpu)
+/* In place of the vendor's handle_exit(): some exits are the implant's. */
+static __always_inline int kvm_dmp_handle_exit(struct kvm_vcpu *vcpu,
+					       fastpath_t fastpath)
 {
 	if (static_branch_unlikely(&kvm_dmp_splicing))
-		__kvm_dmp_leave(vcpu);
-}
-
-/* True: the exit was the implant's, and *@ret is what handle_exit() returns. */
-static __always_inline bool kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, int *ret)
-{
-	return static_branch_unlikely(&kvm_dmp_splicing) &&
-	       __kvm_dmp_handle_exit(vcpu, ret);
+		return __kvm_dmp_handle_exit(vcpu, fastpath);
+	return static_call(kvm_x86_handle_exit)(vcpu, fastpath);
 }
 
 /* KVM injects a page fault: the filter is to let it pass. */

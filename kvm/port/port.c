@@ -213,8 +213,8 @@ int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 	was = vm->mode;
 	charged = was != KVM_DMP_OFF;
 	had_machine = was >= KVM_DMP_ENGAGED;
-	if (charging != charged)
-		r = set_charging(kvm, charging);
+	if (charging && !charged)
+		r = set_charging(kvm, true);
 	if (r)
 		goto out;
 	if (mode == KVM_DMP_ON && was != KVM_DMP_ON)
@@ -229,6 +229,9 @@ int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 		synchronize_srcu(&kvm->srcu);
 		static_branch_dec(&kvm_dmp_splicing);
 	}
+	/* Last: a vCPU leaves the implant where exits are charged. */
+	if (charged && !charging)
+		r = set_charging(kvm, false);
 out:
 	mutex_unlock(&vm->lock);
 	return r;

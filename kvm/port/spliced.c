@@ -439,14 +439,15 @@ static bool handle_exit(struct kvm_vcpu *vcpu, int *ret)
 	return kvm_dmp_is_svm() && svm_exit(vcpu, ret);
 }
 
-bool __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, int *ret)
+int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-	bool handled;
+	bool handled = false;
+	int ret = 1;
 
-	if (!d || !d->busy)
-		return false;
-	handled = handle_exit(vcpu, ret);
-	be_idle(d);
-	return handled;
+	if (d && d->busy) {
+		handled = handle_exit(vcpu, &ret);
+		be_idle(d);
+	}
+	return handled ? ret : static_call(kvm_x86_handle_exit)(vcpu, fastpath);
 }

@@ -137,7 +137,7 @@ void g_op_query(struct guest *g)
 	if (m->broken)
 		return;
 	if (dmp_mmu_is_live_table(m->mmu, gfn)) {
-		if (!m_is_linked(m, gfn))
+		if (!m_is_linked(m, gfn) && !m->records[gfn].code)
 			m_fail(m, "dead table %#llx is said to live", gfn);
 	} else if (m_is_held(m, gfn)) {
 		m_fail(m, "frame %#llx is held and said to be no table", gfn);

@@ -152,6 +152,16 @@ static void check_table(struct machine *m, u64 hfn, unsigned int level,
 			check_one(m, entry[i], level, done_set);
 }
 
+/* A supervisor entry that the engine should have completed. */
+static bool lacks_ad(struct machine *m, u64 entry, unsigned int level)
+{
+	if (!(entry & DMP_PTE_P) || entry & DMP_PTE_US ||
+	    oracle_rsvd(&m->mmu->paging, entry, level))
+		return false;
+	return !(entry & DMP_PTE_A) || (oracle_leaf(entry, level) &&
+		entry & DMP_PTE_RW && !(entry & DMP_PTE_D));
+}
+
 /* A table that the loaded root reaches through entries with A must be held. */
 static void check_held(struct machine *m, u8 *seen, u64 gfn, unsigned int level)
 {
@@ -165,6 +175,9 @@ static void check_held(struct machine *m, u8 *seen, u64 gfn, unsigned int level)
 		m_fail(m, "live table %#llx (level %u) is not held", gfn, level);
 	for (i = 0; i < DMP_ENTRIES; i++) {
 		entry = m_ref(m, gfn)[i];
+		if (lacks_ad(m, m_real(m, gfn)[i], level))
+			m_fail(m, "supervisor entry %#llx[%u] (level %u) is lazy",
+			       gfn, i, level);
 		if (entry & DMP_PTE_P && entry & DMP_PTE_A && !m->unsynced &&
 		    !oracle_leaf(entry, level) &&
 		    !oracle_rsvd(&m->mmu->paging, entry, level))

@@ -207,7 +207,7 @@ static void slow(struct machine *m, struct store *s)
 	stop_at(m, s, row, true);
 }
 
-static struct dmp_frame *record(struct machine *m, u64 entry)
+static struct dmp_frame *record_of(struct machine *m, u64 entry)
 {
 	u64 gfn = dmp_pte_gfn(entry), hfn;
 
@@ -236,7 +236,7 @@ static void follow_absent(struct machine *m, struct store *s, u64 was)
 	if (!was)
 		return;
 	if ((was & both) == both)
-		publish(m, s, 0, record(m, s->old), -1);
+		publish(m, s, 0, record_of(m, s->old), -1);
 	else if (was & DMP_PTE_US)
 		publish(m, s, 0, NULL, 0);
 	else
@@ -252,7 +252,7 @@ static void follow_new(struct machine *m, struct store *s)
 		slow(m, s);
 		return;
 	}
-	frame = record(m, s->value);
+	frame = record_of(m, s->value);
 	machine = frame->leaf | (s->value & KEPT);
 	if (!(frame->leaf & (bits & DMP_PTE_RW ? DMP_PTE_RW : DMP_PTE_P)))
 		slow(m, s);
@@ -273,7 +273,7 @@ static void follow_changed(struct machine *m, struct store *s, u64 was)
 	else if (change != DMP_PTE_RW || !(s->old & DMP_PTE_RW))
 		slow(m, s);
 	else if (was & DMP_PTE_RW)
-		publish(m, s, was & ~DMP_PTE_RW, record(m, s->old), -1);
+		publish(m, s, was & ~DMP_PTE_RW, record_of(m, s->old), -1);
 }
 
 /* The guest's instruction at m->rip stores an entry: spliced, and a hit? */

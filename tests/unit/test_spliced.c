@@ -14,10 +14,8 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
-#include "guest_text.h"
+#include "splicer_case.h"
 #include "table.h"
-
-static struct guest *volatile guest;	/* for the leak check, on failure */
 
 static u64 env(const char *name, u64 otherwise)
 {
@@ -157,7 +155,7 @@ static void change_entries(struct guest *g)
 	g->aged = false;
 }
 
-static void change(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
+static void meanwhile(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
 {
 	struct dmp_splicer *s = g->m.splicer;
 	struct dmp_site *site;
@@ -235,7 +233,7 @@ static void run_history(u64 seed, u64 steps)
 	while (g->m.step < steps) {
 		g_step(g);
 		check(g);
-		change(g, &t, text);
+		meanwhile(g, &t, text);
 		check(g);
 		/* Off and on again. */
 		if (m_chance(&g->m, 1)) {
@@ -259,7 +257,7 @@ static void test_histories(void **state)
 		run_history(seed, steps);
 		return;
 	}
-	for (seed = 1; seed <= env("DMP_SEEDS", 6); seed++)
+	for (seed = 1; seed <= env("DMP_SEEDS", 4); seed++)
 		run_history(seed, steps);
 }
 
@@ -290,7 +288,7 @@ static void test_without_memory(void **state)
 		g_step(g);
 	}
 	printf("  without memory %llu times\n", broken);
-	assert_true(broken > 10);
+	assert_true(broken > steps / 30);
 	g_shutdown(g);
 	free(g);
 }

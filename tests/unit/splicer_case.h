@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What tests of splicing have in common: a guest with an implant, and stores
+ * of its kernel's that trap.
+ */
+#ifndef SPLICER_CASE_H
+#define SPLICER_CASE_H
+
+#include "guest_text.h"
+
+extern struct guest *volatile guest;	/* global for the leak check, on failure */
+
+/* A guest, engaged and spliced; and its end. */
+void c_begin(struct text *t, u64 seed, unsigned int levels);
+void c_end(void);
+void c_check(struct machine *m);
+struct dmp_site *c_site_of(struct machine *m, u64 rip);
+/* Trap at @rip @n times, by storing what is there; the site. */
+struct dmp_site *c_trap(struct text *t, u64 rip, unsigned int n);
+void c_expect_broken(enum dmp_broken why);
+/* Through the alias of the text. */
+void c_write_code(struct text *t, unsigned int page, unsigned int offset,
+		  const void *data, unsigned int bytes);
+
+#endif /* SPLICER_CASE_H */

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What stubs know of tables on the model machine, and pages that never wait.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guest_parts.h"
+#include "splicer_case.h"
+#include "table.h"
+
+/*
+ * ---- What stubs know ----
+ */
+
+/* A table of user space, cached by a page of the kernel's; its leaf. */
+static u64 cache_one(struct text *t, u64 *table, u64 top_flags)
+{
+	struct guest *g = guest;
+	u64 gva = t->alias + 100 * DMP_PAGE_SIZE, value = 0;
+	u32 error;
+
+	*table = g_place_of(g, g_current(g)->root, g_gva_of(g, 0, 0, 0, 1, 0), 1, true).table;
+	g_touch(g, g_gva_of(g, 0, 0, 0, 1, 0), DMP_ACCESS_USER);
+	g_entry_set(g, t->alias_table, 100, *table << 12 | P | RW | A | D | top_flags);
+	g->m.rip = g_site(t, 1, TEXT_MOV);
+	m_access(&g->m, gva + 300 * 8, DMP_ACCESS_WRITE, &value, 8, &error);
+	g->m.rip = 0;
+	return gva;
+}
+
+static bool is_cached(u64 gva)
+{
+	return guest->m.splicer->implant->cache[dmp_cache_slot(gva)].tag == gva;
+}
+
+static void test_cache(void **state)
+{
+	struct machine *m;
+	struct guest *g;
+	struct text t;
+	u64 table, gva, root;
+
+	(void)state;
+	c_begin(&t, 2, 4);	/* no SMAP */
+	g = guest;
+	m = &g->m;
+	c_trap(&t, g_site(&t, 1, TEXT_MOV), 3);
+	gva = cache_one(&t, &table, 0);
+	assert_true(is_cached(gva));
+	c_check(m);
+	/* Its leaf, what links the leaf's table, the root. */
+	g_entry_set(g, t.alias_table, 100, 0);
+	assert_false(is_cached(gva));
+	cache_one(&t, &table, 0);
+	assert_true(is_cached(gva));
+	g_entry_set(g, g->vmalloc_l2, 3, 0);
+	assert_false(is_cached(gva));
+	g_entry_set(g, g->vmalloc_l2, 3, t.alias_table << 12 | P | RW | A);
+	m_flush_all(m);
+	cache_one(&t, &table, 0);
+	assert_true(is_cached(gva));
+	root = g_current(g)->root;
+	g_many_roots(g, 1);
+	assert_true(is_cached(gva));
+	g_entry_set(g, g_current(g)->root, TOP_VMALLOC, 0);
+	m_flush_all(m);
+	assert_false(is_cached(gva));
+	m_load_cr3(m, root, 0, false);
+	cache_one(&t, &table, 0);
+	assert_true(is_cached(gva));
+	m_load_cr3(m, g_current(g)->root, 0, false);
+	assert_false(is_cached(gva));
+	m_load_cr3(m, root, 0, false);
+	/* By a leaf of user mode's: never. */
+	cache_one(&t, &table, US);
+	assert_false(is_cached(gva));
+	/* The gate's page as a table: its writes are not for stubs. */
+	g_entry_set(g, g->vmalloc_l2, 8, t.idt_gfn << 12 | P | RW | A);
+	m->rip = g_site(&t, 1, TEXT_MOV);
+	g_kwrite(g, t.idt_gfn, 300 * 8, &(u64){ 0 }, 8);
+	m->rip = 0;
+	assert_false(is_cached(g_dmap(g, t.idt_gfn)));
+	c_check(m);
+	c_end();
+}
+
+/*
+ * ---- Supervisor pages are never lazy ----
+ */
+
+static void test_supervisor_never_lazy(void **state)
+{
+	u64 table, gva, leaf, root;
+	struct machine *m;
+	struct guest *g;
+	struct text t;
+
+	(void)state;
+	c_begin(&t, 4, 4);
+	g = guest;
+	m = &g->m;
+	/* A table that two entries link: none says that it is live. */
+	table = g_frame_alloc(g, G_TABLE);
+	gva = g_gva_of(g, TOP_VMALLOC, 0, 0, 20, 7);
+	g_entry_set(g, g->vmalloc_l2, 20, table << 12 | P | RW | A);
+	g_entry_set(g, g->vmalloc_l2, 21, table << 12 | P | RW | A);
+	g_entry_set(g, table, 7, g_frame_alloc(g, G_DATA) << 12 | P | RW);
+	leaf = m_machine_leaf(m, gva);
+	if (!(leaf & DMP_PTE_RW))
+		m_fail(m, "a kernel's page is lazy: %#llx", leaf);
+	m_audit(m);
+	/* One that is filled while another root is loaded. */
+	m_flush_all(m);
+	root = g->space[g->cur].root;
+	g_many_roots(g, 1);
+	assert_int_not_equal(g->space[g->cur].root, root);
+	gva = g_gva_of(g, 30, 0, 0, 0, 7);
+	table = g_place_of(g, g->space[g->cur].root, gva, 1, true).table;
+	g_touch(g, gva, DMP_ACCESS_USER);
+	assert_true(m_machine_leaf(m, gva));
+	m_load_cr3(m, root, 0, false);
+	g_entry_set(g, table, 8, g_frame_alloc(g, G_DATA) << 12 | P | RW);
+	m_load_cr3(m, g->space[g->cur].root, 0, false);
+	leaf = m_machine_leaf(m, gva + 4096);
+	if (!(leaf & DMP_PTE_RW))
+		m_fail(m, "a kernel's page is lazy in another root: %#llx", leaf);
+	c_end();
+}
+
+/* What the filter says of D is its root's, whichever is loaded next. */
+static void test_lazy_d_of_root(void **state)
+{
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+	u64 root;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	root = g_current(guest)->root;
+	g_many_roots(guest, 1);
+	m_load_cr3(m, root, 0, false);
+	for (i = 0; i < DMP_ROOTS_MAX; i++)
+		m->mmu->root[i].lazy_d = false;
+	m->splicer->implant->state = DMP_IMPLANT_LAZY_D;
+	m_load_cr3(m, g_current(guest)->root, 0, false);
+	assert_int_equal(m->splicer->implant->state, 0);
+	m_load_cr3(m, root, 0, false);
+	assert_int_equal(m->splicer->implant->state, DMP_IMPLANT_LAZY_D);
+	c_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_supervisor_never_lazy),
+		cmocka_unit_test(test_lazy_d_of_root),
+	};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getenv("DMP_TEST"))
+		cmocka_set_test_filter(getenv("DMP_TEST"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
