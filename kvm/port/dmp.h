@@ -80,25 +80,18 @@ static __always_inline void kvm_dmp_exit_is(struct kvm_vcpu *vcpu, u64 rip,
  */
 static __always_inline void kvm_dmp_exit_begin(struct kvm_vcpu *vcpu)
 {
-	if (!static_branch_unlikely(&kvm_dmp_monitoring))
-		return;
 	if (static_branch_unlikely(&kvm_dmp_splicing))
 		__kvm_dmp_leave(vcpu);
 	static_call(kvm_x86_dmp_exit_begin)(vcpu);
 }
 
-/* After KVM has handled it: charge it, as what it turned out to be. */
-static __always_inline void kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
-{
-	if (static_branch_unlikely(&kvm_dmp_monitoring))
-		__kvm_dmp_exit_end(vcpu);
-}
-
 /* An exit handled in the fast path, interrupts off. */
 static __always_inline void kvm_dmp_exit_fast(struct kvm_vcpu *vcpu)
 {
+	if (!static_branch_unlikely(&kvm_dmp_monitoring))
+		return;
 	kvm_dmp_exit_begin(vcpu);
-	kvm_dmp_exit_end(vcpu);
+	__kvm_dmp_exit_end(vcpu);
 }
 
 /* The vCPU stops running: what it has counted so far goes into the table. */
@@ -180,13 +173,24 @@ static __always_inline void kvm_dmp_enter(struct kvm_vcpu *vcpu)
 		__kvm_dmp_enter(vcpu);
 }
 
-/* In place of the vendor's handle_exit(): some exits are the implant's. */
+/*
+ * In place of the vendor's handle_exit(): the exit is charged, and may be the
+ * implant's. One branch for all of it.
+ */
 static __always_inline int kvm_dmp_handle_exit(struct kvm_vcpu *vcpu,
 					       fastpath_t fastpath)
 {
+	int r;
+
+	if (!static_branch_unlikely(&kvm_dmp_monitoring))
+		return static_call(kvm_x86_handle_exit)(vcpu, fastpath);
+	kvm_dmp_exit_begin(vcpu);
 	if (static_branch_unlikely(&kvm_dmp_splicing))
-		return __kvm_dmp_handle_exit(vcpu, fastpath);
-	return static_call(kvm_x86_handle_exit)(vcpu, fastpath);
+		r = __kvm_dmp_handle_exit(vcpu, fastpath);
+	else
+		r = static_call(kvm_x86_handle_exit)(vcpu, fastpath);
+	__kvm_dmp_exit_end(vcpu);
+	return r;
 }
 
 /* KVM injects a page fault: the filter is to let it pass. */

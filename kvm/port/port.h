@@ -117,6 +117,10 @@ struct kvm_dmp_vcpu {
 	struct dmp_site *resume;	/* RIP may be inside of its splice */
 	struct {
 		bool pending;
+		u64 handler, home;	/* RIP now; where the fault was taken */
+	} begun;			/* the filter has still to look at a #PF */
+	struct {
+		bool pending;
 		u16 error_code;
 		u64 address;
 	} injected;			/* a #PF of KVM's own */
@@ -172,6 +176,7 @@ void kvm_dmp_stand_down(struct kvm *kvm);
  */
 void kvm_dmp_splice_start(struct kvm_vcpu *vcpu);
 void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu);
+void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu);
 
 /*
  * Wait until no vCPU but the caller's own uses the splicer. All have been asked

@@ -135,6 +135,7 @@ void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.dmp->splicer = NULL;
 	vcpu->arch.dmp->resume = NULL;
+	kvm_dmp_unwind_begun(vcpu);
 	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, false);
 }
 

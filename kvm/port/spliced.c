@@ -45,6 +45,7 @@ void __kvm_dmp_enter(struct kvm_vcpu *vcpu)
 		return;
 	WRITE_ONCE(d->busy, true);
 	WRITE_ONCE(d->inside, true);
+	d->begun.pending = false;
 	if (d->resume)
 		resume_in_stub(vcpu);
 }
@@ -406,24 +407,53 @@ static bool svm_exit(struct kvm_vcpu *vcpu, int *ret)
 	}
 }
 
+/*
+ * The vCPU is at its #PF handler, and the filter has still to look at the
+ * fault. Should the splice be gone before it does, the guest would see what
+ * may be a hidden one: then the fault is unwound instead, and taken again.
+ */
+static void note_begun(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct fault_frame frame;
+
+	d->begun.handler = kvm_rip_read(vcpu);
+	d->begun.pending = read_frame(vcpu, 0, &frame);
+	if (d->begun.pending)
+		d->begun.home = dmp_splicer_home(d->splicer, frame.rip);
+}
+
+void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct fault_frame frame;
+
+	if (!d->begun.pending || kvm_rip_read(vcpu) != d->begun.handler)
+		return;
+	d->begun.pending = false;
+	if (!read_frame(vcpu, 0, &frame) ||
+	    !unwind(vcpu, d->begun.home, &frame))
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+}
+
 static bool handle_exit(struct kvm_vcpu *vcpu, int *ret)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 
+	*ret = 1;
+	/* First what needs the splicer: finishing may disengage, and free it. */
+	if (d->left.kind == DMP_LEFT_UNWIND)
+		resume_interrupted(vcpu, sizeof(u64));
 	if (d->left.unfinished)
 		finish(vcpu);
-	*ret = 1;
 	switch (d->left.kind) {
 	case DMP_LEFT_FAULT_ASKED:
 		*ret = filter_asks(vcpu);
 		return true;
 	case DMP_LEFT_UNWIND:
-		resume_interrupted(vcpu, sizeof(u64));
 		return false;
 	case DMP_LEFT_FAULT_BEGUN:
-		/* Nobody will look at it once the splice is gone. */
-		if (!READ_ONCE(vcpu->kvm->arch.dmp->engaged))
-			resume_interrupted(vcpu, 0);
+		note_begun(vcpu);
 		return false;
 	case DMP_LEFT_HOME:
 		if (is_hypercall(vcpu)) {
