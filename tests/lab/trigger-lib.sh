@@ -20,7 +20,7 @@ trigger() {
 	mkdir -p "$run"
 	printf 'BUILD=%q LONG=%q\n' "$BUILD" "${LONG:-}" >"$run/env"
 	"$TOP/lab/run" --quiet --timeout "$limit" --run-dir "$run" "${options[@]}" "$@" \
-		svm engaged -- "$(cat "$TOP/tests/lab/$body/guest")" || status=$?
+		svm "${TRIGGER_MODE:-engaged}" -- "$(cat "$TOP/tests/lab/$body/guest")" || status=$?
 	[ ! -f "$run/hooks.log" ] || cat "$run/hooks.log"
 	same "the guest's command" 0 $status
 	check "the emulated host's log is there" test -s "$run/host-dmesg.log"
