@@ -89,10 +89,9 @@ static bool make_at(struct dmp_splicer *splicer, struct dmp_site *site,
 				     &site->stub);
 	if (why == DMP_STUB_OK)
 		return true;
+	/* Nothing of it may be taken for what will be there: site_at(). */
 	__builtin_memset(&site->stub, 0, sizeof(site->stub));
 	__builtin_memset(code, DMP_SPLICE_INT3, size);
-	/* Nothing of it may be taken for what will be there: site_at(). */
-	site->stub.gva = 0;
 	if (why != DMP_STUB_NO_ROOM)
 		refuse(site, DMP_SITE_STUB, why);
 	return false;
