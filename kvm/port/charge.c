@@ -137,9 +137,6 @@ void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
 	u64 meta = vcpu->arch.dmp_exit.meta + vcpu->arch.dmp_exit.kind * 4;
 	struct dmp_batch_slot *slot;
 
-	/* Monitoring began while this exit was being handled. */
-	if (unlikely(!vcpu->arch.dmp_exit.meta))
-		return;
 	vcpu->arch.dmp_exit.meta = 0;
 	if (unlikely(!batch))
 		end_uncounted(vcpu);

@@ -184,11 +184,10 @@ static __always_inline int kvm_dmp_handle_exit(struct kvm_vcpu *vcpu,
 
 	if (!static_branch_unlikely(&kvm_dmp_monitoring))
 		return static_call(kvm_x86_handle_exit)(vcpu, fastpath);
-	kvm_dmp_exit_begin(vcpu);
 	if (static_branch_unlikely(&kvm_dmp_splicing))
-		r = __kvm_dmp_handle_exit(vcpu, fastpath);
-	else
-		r = static_call(kvm_x86_handle_exit)(vcpu, fastpath);
+		return __kvm_dmp_handle_exit(vcpu, fastpath);
+	static_call(kvm_x86_dmp_exit_begin)(vcpu);
+	r = static_call(kvm_x86_handle_exit)(vcpu, fastpath);
 	__kvm_dmp_exit_end(vcpu);
 	return r;
 }

@@ -475,9 +475,13 @@ int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath)
 	bool handled = false;
 	int ret = 1;
 
+	kvm_dmp_exit_begin(vcpu);
 	if (d && d->busy) {
 		handled = handle_exit(vcpu, &ret);
 		be_idle(d);
 	}
-	return handled ? ret : static_call(kvm_x86_handle_exit)(vcpu, fastpath);
+	if (!handled)
+		ret = static_call(kvm_x86_handle_exit)(vcpu, fastpath);
+	__kvm_dmp_exit_end(vcpu);
+	return ret;
 }
