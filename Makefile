@@ -20,7 +20,8 @@ help:
 	@echo "make machine [CASES=2500]  stubs against the instructions they replace, on an emulated CPU"
 	@echo "make fuzz [FUZZ_SECONDS=600] fuzz the instruction decoder"
 	@echo "make shell [MACHINE=svm MODE=shadow]"
-	@echo "                          a console in a guest on an emulated machine; more: lab/run --help"
+	@echo "                          a console in a guest on an emulated machine (svm, vmx);"
+	@echo "                          more: lab/run --help, --list"
 	@echo "make clean                removes what was built; distclean: Debian's kernel, too"
 
 setup:

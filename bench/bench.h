@@ -59,6 +59,7 @@ int bench_op_protect(struct bench_run *run);
 int bench_op_munmap(struct bench_run *run);
 int bench_op_cow(struct bench_run *run);
 int bench_op_child(struct bench_run *run);
+int bench_op_huge(struct bench_run *run);
 int bench_op_fork(struct bench_run *run);
 int bench_op_exec(struct bench_run *run);
 int bench_op_pipe(struct bench_run *run);

@@ -22,6 +22,7 @@ const struct bench_op bench_ops[] = {
 	{ "pipe",    "round trip", 1000,  4, true,  bench_op_pipe },
 	{ "shell",   "process",	   96,    4, true,  bench_op_shell },
 	{ "child",   "page",	   4096,  1, false, bench_op_child },
+	{ "huge",    "huge page",  16,    1, false, bench_op_huge },
 	{ "cpuid",   "op",	   20000, 4, false, bench_op_cpuid },
 	{ "getpid",  "op",	   20000, 4, false, bench_op_getpid },
 };

@@ -68,13 +68,13 @@ rows() {	# NAME SCRIPT FILE: SCRIPT gets the rows as `rows`
 result "marks: calibration, counting, wrap" $?
 
 # Every operation, once with figures to read, once with rows.
-for op in touch protect munmap cow fork exec pipe shell cpuid getpid; do
+for op in touch protect munmap cow fork exec pipe shell huge cpuid getpid; do
 	succeeds --op $op --n 9 --rounds 2
 done
 succeeds --n 1 --rounds 1
 succeeds --op shell --n 1 --rounds 1 --shell /bin/bash
-[ "$("$bench" --list | wc -l)" -eq 11 ]
-result "--list has eleven operations" $?
+[ "$("$bench" --list | wc -l)" -eq 12 ]
+result "--list has twelve operations" $?
 "$bench" --help | grep -q '^usage: '
 result "--help" $?
 

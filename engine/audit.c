@@ -7,6 +7,7 @@
  * from its count, all counts must then be zero, and each puts its one back.
  */
 #include "code_page.h"
+#include "pool.h"
 #include "space.h"
 #include "splicer.h"
 #include "table.h"
@@ -105,7 +106,8 @@ static bool check_child(struct dmp_mmu *mmu, const struct dmp_table *table,
 	u64 machine = table->entries[index];
 	struct dmp_table *child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 
-	if (!child || child->level != table->level - 1)
+	if (!child || child->flags & DMP_TABLE_POOL ||
+	    child->level != table->level - 1)
 		return found(mmu, "link to no table", table, index, guest);
 	if (machine != dmp_translate_link(guest, child->hfn))
 		return found(mmu, "link differs from its translation", table,
@@ -250,7 +252,7 @@ static bool check_dmap(struct dmp_mmu *mmu, const struct dmp_frame *frame, u64 g
 	if (!frame->dmap_table)
 		return true;
 	table = dmp_table_of(mmu, frame->dmap_table);
-	if (!table->id || table->level != 1)
+	if (!table->id || table->flags & DMP_TABLE_POOL || table->level != 1)
 		return found_frame(mmu, "direct mapping in no table", gfn);
 	guest = source_entry(mmu, table, frame->dmap_index);
 	if (!(guest & DMP_PTE_P) || !(guest & DMP_PTE_RW) || guest & DMP_PTE_US ||
@@ -269,7 +271,8 @@ static bool check_frame_tables(struct dmp_mmu *mmu, const struct dmp_frame *fram
 
 	for (id = frame->tables; id; id = table->next) {
 		table = dmp_table_of(mmu, id);
-		if (!table->id || table->gfn != gfn || !table->guest ||
+		if (!table->id || table->flags & DMP_TABLE_POOL ||
+		    table->gfn != gfn || !table->guest ||
 		    levels & 1u << table->level)
 			return found_frame(mmu, "list of tables broken", gfn);
 		levels |= 1u << table->level;
@@ -277,6 +280,17 @@ static bool check_frame_tables(struct dmp_mmu *mmu, const struct dmp_frame *fram
 	}
 	return held + frame->code == frame->held ? true :
 	       found_frame(mmu, "held tables miscounted", gfn);
+}
+
+/* INV: writable is what is not held; stubs and the agent ask nothing else. */
+static bool check_strength(struct dmp_mmu *mmu, const struct dmp_slot *slot,
+			   const struct dmp_frame *frame, u64 gfn)
+{
+	bool writable = !frame->held && !(slot->flags & DMP_SLOT_RO);
+
+	return !frame->leaf || !!(frame->leaf & DMP_PTE_RW) == writable ? true :
+	       found_frame(mmu, frame->held ? "held frame writable" :
+					      "frame not writable", gfn);
 }
 
 static bool check_frames(struct dmp_mmu *mmu)
@@ -289,7 +303,8 @@ static bool check_frames(struct dmp_mmu *mmu)
 		for (i = 0; i < mmu->slot[s].npages; i++) {
 			frame = &mmu->slot[s].frames[i];
 			gfn = mmu->slot[s].base_gfn + i;
-			if (!check_dmap(mmu, frame, gfn) ||
+			if (!check_strength(mmu, &mmu->slot[s], frame, gfn) ||
+			    !check_dmap(mmu, frame, gfn) ||
 			    !check_frame_tables(mmu, frame, gfn))
 				return false;
 		}
@@ -316,9 +331,11 @@ static bool check_roots(struct dmp_mmu *mmu)
 
 static bool check_splicer(struct dmp_mmu *mmu)
 {
-	u64 gfn;
-	const char *what = dmp_splicer_audit(mmu, &gfn);
+	u64 gfn = 0;
+	const char *what = dmp_pool_audit(mmu);
 
+	if (!what)
+		what = dmp_splicer_audit(mmu, &gfn);
 	return !what || found_frame(mmu, what, gfn);
 }
 

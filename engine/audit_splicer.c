@@ -2,9 +2,11 @@
 /*
  * The audit of what splicing adds: copies of code, overlays, what stubs know.
  */
+#include "cache.h"
 #include "space.h"
 #include "splicer.h"
 #include "table.h"
+#include "target.h"
 
 /*
  * ---- Code ----
@@ -73,18 +75,19 @@ static const char *check_copy(const struct dmp_splicer *splicer,
 }
 
 static const char *check_code_leaf(const struct dmp_mmu *mmu,
-				   const struct dmp_code_page *code)
+				   const struct dmp_code_page *code,
+				   const struct dmp_leaf *leaf)
 {
 	const struct dmp_table *table;
 	u64 machine;
 
 	/* Lost: until the next settling. */
-	if (!code->table)
+	if (!leaf->table)
 		return NULL;
-	table = dmp_table_of(mmu, code->table);
+	table = dmp_table_of(mmu, leaf->table);
 	if (!table->id || table->level != 1)
 		return "code page in no table";
-	machine = table->entries[code->index];
+	machine = table->entries[leaf->index];
 	if (machine & DMP_PTE_RW)
 		return "code page writable";
 	return !(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
@@ -97,7 +100,9 @@ static const char *check_code(const struct dmp_mmu *mmu, unsigned int i)
 {
 	const struct dmp_code_page *code = &mmu->splicer->code[i];
 	const struct dmp_frame *frame = dmp_frame_find(mmu, code->gfn);
+	struct dmp_leaf leaf = { code->table, code->index };
 	const char *what;
+	unsigned int k;
 
 	if (!frame || !frame->code || !frame->held)
 		return "code page of a frame that is not held";
@@ -106,7 +111,11 @@ static const char *check_code(const struct dmp_mmu *mmu, unsigned int i)
 	what = check_sites(mmu->splicer, i);
 	if (!what)
 		what = check_copy(mmu->splicer, i);
-	return what ? what : check_code_leaf(mmu, code);
+	if (!what)
+		what = check_code_leaf(mmu, code, &leaf);
+	for (k = 0; k < DMP_CODE_ALIASES && !what; k++)
+		what = check_code_leaf(mmu, code, &code->alias[k]);
+	return what;
 }
 
 /* Frames that are held for code have some, or the handler's gate. */
@@ -192,6 +201,11 @@ static const char *check_cached(const struct dmp_mmu *mmu,
 	    (e->machine != implant->window + (table->hfn << DMP_PAGE_SHIFT) ||
 	     table->level != 1 || frame->tables != table->id || table->next))
 		return "cached machine table of another";
+	/* KPTI's user half. */
+	if (mmu->loaded && splicer->cache_top && dmp_cache_suits(mmu, mmu->loaded) &&
+	    dmp_table_of(mmu, mmu->loaded->table)->entries[splicer->cache_top] !=
+	    splicer->cache_link)
+		return NULL;
 	path = mmu->loaded ? dmp_table_walk(mmu, e->tag, &index) : NULL;
 	if (!path || path->entries[index] & DMP_PTE_US ||
 	    dmp_pte_gfn(path->entries[index]) != dmp_frame_hfn(frame))
@@ -210,6 +224,26 @@ static const char *check_cache(const struct dmp_mmu *mmu, u64 *gfn)
 	for (i = 0; i < DMP_ARRAY_SIZE(implant->last) && !what; i++)
 		what = check_cached(mmu, &implant->last[i], gfn);
 	return what;
+}
+
+/* What the filter and the stubs go by is the loaded root's. */
+static const char *check_root(const struct dmp_mmu *mmu, u64 *gfn)
+{
+	const struct dmp_implant *implant = mmu->splicer->implant;
+	const struct dmp_table *table;
+
+	if (!mmu->loaded)
+		return NULL;
+	table = dmp_table_of(mmu, mmu->loaded->table);
+	*gfn = table->gfn;
+	if (implant->root != implant->window + (table->hfn << DMP_PAGE_SHIFT) ||
+	    implant->guest_root != implant->window +
+		(dmp_frame_find(mmu, table->gfn)->leaf & DMP_PTE_ADDR))
+		return "implant runs on another root";
+	/* 0: the host has not shown it yet. */
+	if (implant->guest_cr3 && dmp_pte_gfn(implant->guest_cr3) != table->gfn)
+		return "CR3 as the guest reads it is not the loaded root";
+	return NULL;
 }
 
 const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn)
@@ -238,5 +272,9 @@ const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn)
 	    !shows(mmu, dmp_table_of(mmu, mmu->loaded->table),
 		   dmp_hfn_va(mmu, space->root_hfn)))
 		what = "implant not all there";
+	if (!what)
+		what = check_root(mmu, gfn);
+	if (!what)
+		what = dmp_target_audit(mmu);
 	return what ? what : check_cache(mmu, gfn);
 }

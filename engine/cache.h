@@ -27,9 +27,18 @@ void dmp_cache_drop_frame(struct dmp_mmu *mmu, const struct dmp_frame *frame);
  */
 void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn);
 
+/*
+ * @table is new, and held: the guest's kernel will write it next, by its direct
+ * mapping most likely. Saves the trap by which the cache would find out.
+ */
+void dmp_cache_learn(struct dmp_mmu *mmu, struct dmp_table *table);
+
 /* The link @index of @table, of a path to what stubs know, has changed. */
 void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
 			    unsigned int index);
+
+/* Whether what stubs know holds with @root loaded, too. */
+bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_root *root);
 
 /* Another root has been loaded: it may map the pages to other tables. */
 void dmp_cache_switch_root(struct dmp_mmu *mmu);

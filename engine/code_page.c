@@ -11,6 +11,19 @@ static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
 	return splicer->gate_table && splicer->gate_gfn == gfn;
 }
 
+static struct dmp_leaf *alias_of(struct dmp_code_page *code,
+				 const struct dmp_table *table,
+				 unsigned int index)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODE_ALIASES; i++)
+		if (code->alias[i].table == table->id &&
+		    code->alias[i].index == index)
+			return &code->alias[i];
+	return NULL;
+}
+
 static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
 					  const struct dmp_table *table,
 					  unsigned int index)
@@ -19,7 +32,8 @@ static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
 	unsigned int i;
 
 	for (i = 0; i < DMP_CODES_MAX; i++, code++)
-		if (code->hfn && code->table == table->id && code->index == index)
+		if (code->hfn && ((code->table == table->id && code->index == index) ||
+				  alias_of(code, table, index)))
 			return code;
 	return NULL;
 }
@@ -154,22 +168,77 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
 	frame->code = 1;
 	__builtin_memcpy(code->copy, code->pristine, DMP_PAGE_SIZE);
 	dmp_table_refresh_leaf(mmu, table, index);
+	/* Other roots may map it by other leaves: dmp_code_sync(). */
+	mmu->space.grown = true;
 	/* Not that a stale translation shows the handler unspliced. */
 	dmp_flush(mmu);
 	return code;
 }
 
+/* @table maps, at @index, what @code is the copy of, for the kernel to execute. */
+static bool executes(const struct dmp_mmu *mmu, const struct dmp_code_page *code,
+		     const struct dmp_table *table, unsigned int index)
+{
+	u64 machine = table->entries[index];
+
+	return machine & DMP_PTE_P && !dmp_is_trap(&mmu->paging, machine) &&
+	       !(machine & (DMP_PTE_NX | DMP_PTE_US)) &&
+	       (table->guest ? dmp_pte_gfn(table->guest[index]) :
+			       table->gfn + index) == code->gfn;
+}
+
+static void add_alias(struct dmp_mmu *mmu, struct dmp_code_page *code,
+		      struct dmp_table *table, unsigned int index)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODE_ALIASES && code->alias[i].table; i++)
+		;
+	if (i == DMP_CODE_ALIASES || !mark_path(mmu, code->gva)) {
+		dmp_break(mmu, DMP_BROKEN_CODE);
+		return;
+	}
+	code->alias[i] = (struct dmp_leaf){ table->id, index };
+	dmp_table_refresh_leaf(mmu, table, index);
+	dmp_flush(mmu);
+}
+
+void dmp_code_sync(struct dmp_mmu *mmu)
+{
+	struct dmp_code_page *code;
+	struct dmp_table *table;
+	unsigned int i, index;
+
+	for (i = 0; mmu->splicer && i < DMP_CODES_MAX && !mmu->broken; i++) {
+		code = &mmu->splicer->code[i];
+		if (!code->hfn || !code->table)
+			continue;
+		table = dmp_table_walk(mmu, code->gva, &index);
+		if (table && executes(mmu, code, table, index) &&
+		    code_by_leaf(mmu, table, index) != code)
+			add_alias(mmu, code, table, index);
+	}
+}
+
 void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
 {
 	struct dmp_frame *frame = dmp_frame_find(mmu, code->gfn);
-	u32 table = code->table;
+	struct dmp_leaf leaf = { code->table, code->index };
 	u64 hfn = code->hfn;
+	unsigned int i;
 
 	if (--code->sites)
 		return;
 	code->table = 0;
-	if (table)
-		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, table), code->index);
+	for (i = 0;; i++) {
+		if (leaf.table)
+			dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, leaf.table),
+					       leaf.index);
+		if (i == DMP_CODE_ALIASES)
+			break;
+		leaf = code->alias[i];
+		code->alias[i].table = 0;
+	}
 	code->hfn = 0;
 	/* The gate's frame stays watched. */
 	if (!dmp_code_pages_of(mmu, code->gfn) &&
@@ -186,6 +255,7 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 			unsigned int index)
 {
 	struct dmp_code_page *code = code_by_leaf(mmu, table, index);
+	struct dmp_leaf *leaf;
 
 	/* No #PF goes by what was spliced any more. */
 	if (table->id == mmu->splicer->gate_table &&
@@ -193,8 +263,20 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 		dmp_break(mmu, DMP_BROKEN_HANDLER);
 	if (!code)
 		return;
+	leaf = alias_of(code, table, index);
+	if (leaf) {
+		leaf->table = 0;
+		return;
+	}
 	code->table = 0;
 	mmu->splicer->unsettled = true;
+}
+
+static bool is_page_of(const struct dmp_mmu *mmu, unsigned int i, u64 gfn)
+{
+	const struct dmp_code_page *code = &mmu->splicer->code[i];
+
+	return code->hfn && code->gfn == gfn;
 }
 
 /* Splices that bytes [first, end) of the page touch go; the rest is copied. */
@@ -203,7 +285,6 @@ static void page_written(struct dmp_mmu *mmu, unsigned int i,
 {
 	struct dmp_code_page *code = &mmu->splicer->code[i];
 
-	dmp_site_remember(mmu, i, first, end);
 	dmp_splicer_undo_range(mmu, i, first, end);
 	if (code->hfn)
 		__builtin_memcpy(code->copy + first, code->pristine + first,
@@ -228,8 +309,18 @@ void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
 	    base + first < mmu->splicer->gate_offset + DMP_GATE_BYTES &&
 	    mmu->splicer->gate_offset < base + end)
 		dmp_break(mmu, DMP_BROKEN_HANDLER);
-	for (i = 0; first < end && i < DMP_CODES_MAX; i++)
-		if (mmu->splicer->code[i].hfn &&
-		    mmu->splicer->code[i].gfn == write->gfn)
-			page_written(mmu, i, base + first, base + end);
+	if (first >= end)
+		return;
+	first += base;
+	end += base;
+	/* What any of its pages has shown, before the first is copied. */
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (is_page_of(mmu, i, write->gfn))
+			dmp_site_remember(mmu, i, &first, &end);
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (is_page_of(mmu, i, write->gfn))
+			page_written(mmu, i, first, end);
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (is_page_of(mmu, i, write->gfn))
+			dmp_site_show_again(mmu, i);
 }

@@ -17,6 +17,18 @@
 #define DMP_CODES_MAX	96
 #define DMP_GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
 
+/* A level-1 machine entry. */
+struct dmp_leaf {
+	u32 table;		/* 0: none */
+	u16 index;
+};
+
+/*
+ * Other leaves by which roots map the same page at the same address: with KPTI
+ * the user half of an address space has tables of its own for the entry code.
+ */
+#define DMP_CODE_ALIASES	3
+
 struct dmp_code_page {
 	u64 gva;		/* of the page */
 	u64 gfn;
@@ -27,6 +39,7 @@ struct dmp_code_page {
 	u16 index;
 	u16 id;			/* its place in splicer->code */
 	u16 sites;		/* whose splices it shows, or has shown */
+	struct dmp_leaf alias[DMP_CODE_ALIASES];
 };
 
 /*
@@ -38,6 +51,12 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva);
 
 /* One site less; its bytes are the guest's already. */
 void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code);
+
+/*
+ * The loaded root is brought up to date: where it maps code pages by leaves not
+ * known yet, these show the copies, too. Broken when there are too many.
+ */
+void dmp_code_sync(struct dmp_mmu *mmu);
 
 /* For table.c and fault.c. */
 u64 dmp_code_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,

@@ -133,8 +133,8 @@ void dmp_emit_reg_imm(struct dmp_emit *e, u32 op, u8 ext, u8 rm, u64 imm,
 
 static void emit_jump_opcode(struct dmp_emit *e, u8 condition)
 {
-	if (condition == DMP_JMP) {
-		dmp_emit_byte(e, 0xe9);
+	if (condition == DMP_JMP || condition == DMP_CALL) {
+		dmp_emit_byte(e, condition == DMP_JMP ? 0xe9 : 0xe8);
 		return;
 	}
 	dmp_emit_byte(e, 0x0f);

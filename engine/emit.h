@@ -68,6 +68,7 @@ static inline struct dmp_emit_mem dmp_emit_pair(u8 base, u8 index)
 #define   DMP_EXT_ADD		0
 #define   DMP_EXT_OR		1
 #define   DMP_EXT_AND		4
+#define   DMP_EXT_XOR		6
 #define   DMP_EXT_CMP		7
 #define DMP_OP_SHIFT		0xc1u	/* imm8 */
 #define   DMP_EXT_SHL		4
@@ -84,6 +85,7 @@ static inline struct dmp_emit_mem dmp_emit_pair(u8 base, u8 index)
 #define DMP_CC_Z		0x4
 #define DMP_CC_NZ		0x5
 #define DMP_JMP			0x10	/* always */
+#define DMP_CALL		0x11
 
 void dmp_emit_byte(struct dmp_emit *e, u8 byte);
 void dmp_emit_copy(struct dmp_emit *e, const u8 *bytes, u32 count);

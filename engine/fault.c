@@ -247,6 +247,11 @@ enum dmp_fault_kind dmp_mmu_fault(struct dmp_mmu *mmu, struct dmp_fault *fault)
 	return mmu->broken ? DMP_FAULT_BROKEN : kind;
 }
 
+void dmp_mmu_stuck(struct dmp_mmu *mmu)
+{
+	dmp_break(mmu, DMP_BROKEN_STUCK);
+}
+
 /*
  * ---- Writes of the VMM's to guest memory ----
  */

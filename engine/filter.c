@@ -63,6 +63,11 @@ unsigned int dmp_filter_hypercall_offset(void)
 	return DMP_FILTER_HYPERCALL;
 }
 
+unsigned int dmp_filter_code_bytes(void)
+{
+	return DMP_FILTER_CODE_END;
+}
+
 /* The last row that begins at or before @offset; NULL when that is not code. */
 static const struct dmp_filter_row *find_row(unsigned int offset)
 {

@@ -72,6 +72,9 @@ enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
  */
 unsigned int dmp_filter_hypercall_offset(void);
 
+/* So many bytes are instructions; what follows is not run. */
+unsigned int dmp_filter_code_bytes(void);
+
 /*
  * The filter remembers its last walk. Forget it: when struct dmp_implant is
  * made, and before the vCPU runs again after any change of an entry above level

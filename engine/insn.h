@@ -244,6 +244,9 @@ enum dmp_seg {
 
 /* General registers are 0 (rAX) to 15 (R15) in the machine's encoding. */
 #define DMP_REG_RAX		0
+#define DMP_REG_RCX		1
+#define DMP_REG_RDX		2
+#define DMP_REG_RBX		3
 #define DMP_REG_RSP		4
 #define DMP_REG_RBP		5
 #define DMP_REG_RSI		6
@@ -316,6 +319,15 @@ struct dmp_insn {
  */
 enum dmp_insn_status dmp_insn_decode(const u8 *bytes, size_t avail,
 				     struct dmp_insn *insn);
+
+/* MOV to CR3, or from it. */
+static inline bool dmp_insn_is_cr3(const struct dmp_insn *insn)
+{
+	return (insn->form == DMP_FORM_MOV_TO_CR ||
+		insn->form == DMP_FORM_MOV_FROM_CR) &&
+	       insn->reg == 3 && insn->rm_class == DMP_CLASS_GPR &&
+	       !(insn->prefixes & DMP_PFX_LOCK);
+}
 
 /* Short names for reports; "?" for a value out of range. */
 const char *dmp_insn_status_name(enum dmp_insn_status status);

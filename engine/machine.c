@@ -33,14 +33,14 @@ static void free_pages(struct dmp_mmu *mmu, u64 hfn)
 
 void dmp_mmu_destroy(struct dmp_mmu *mmu)
 {
-	struct dmp_table *table;
 	unsigned int i;
-	u32 id = 0;
+	u32 id;
 
 	dmp_flush(mmu);
 	dmp_splicer_destroy(mmu);
-	while ((table = dmp_table_next(mmu, &id)))
-		free_pages(mmu, table->hfn);
+	for (id = 1; id < mmu->chunks << DMP_CHUNK_SHIFT; id++)
+		if (dmp_table_of(mmu, id)->id)
+			free_pages(mmu, dmp_table_of(mmu, id)->hfn);
 	for (i = 0; i < DMP_ROOTS_MAX; i++)
 		if (mmu->root[i].copy_hfn)
 			free_pages(mmu, mmu->root[i].copy_hfn);

@@ -40,6 +40,9 @@ enum dmp_broken {
 
 const char *dmp_broken_name(enum dmp_broken why);
 
+/* By the low bits of its gfn: which root was loaded last. */
+#define DMP_ROOT_HINTS	64	/* a power of two */
+
 /* What the engine asks of its host. */
 struct dmp_host_ops {
 	/* A zeroed page: its hfn, 0 when there is none. */
@@ -115,9 +118,12 @@ struct dmp_slot {
 #define DMP_TABLE_MIXED	8u	/* its frame is, or was, a table of two levels */
 #define DMP_TABLE_OVERLAID 16u	/* the implant's space shows in it; space.c */
 #define DMP_TABLE_CODE	32u	/* spliced code is mapped through it */
-#define DMP_TABLE_CACHED 64u	/* stubs may know it */
+#define DMP_TABLE_CACHED 64u	/* stubs may know it; see .cache_slot */
 #define DMP_TABLE_PATH	128u	/* stubs may write by a page mapped through it */
 #define DMP_TABLE_REACHED 256u	/* by the loaded root; for settle_waiting() */
+#define DMP_TABLE_CACHED_MORE 512u	/* at more places than .cache_slot */
+#define DMP_TABLE_POOL	1024u	/* in no use; see pool.h */
+#define DMP_TABLE_FULL	2048u	/* of pool.freed: has to be emptied first */
 
 /* One machine table. */
 struct dmp_table {
@@ -133,6 +139,7 @@ struct dmp_table {
 	u32 parent;		/* table that linked it last, and where */
 	u16 parent_index;
 	u16 flags;		/* DMP_TABLE_* */
+	u16 cache_slot;		/* CACHED: where, if it still is */
 	u8 level;
 	u32 pair;		/* level 1: a table that maps many of the same
 				 * frames at the same indices; 0: none known
@@ -148,6 +155,9 @@ struct dmp_root {
 	u64 stamp;		/* when loaded last, for LRU */
 	u32 version;		/* of the space laid over it */
 	bool lazy_d;		/* a user leaf may be read-only for its D */
+	u16 user;		/* where an entry for user space was last seen;
+				 * DMP_ENTRIES: nowhere so far
+				 */
 };
 
 /* Part of the implant's space shown in a table that is no root. */
@@ -215,6 +225,7 @@ struct dmp_mmu {
 	struct dmp_root root[DMP_ROOTS_MAX];
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;
+	struct dmp_root *root_hint[DMP_ROOT_HINTS];	/* may be free by now */
 	bool trusted;			/* what is followed now is surely live */
 	bool waiting;			/* a supervisor entry somewhere may lack
 					 * A or D: when followed last its table
@@ -251,6 +262,13 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu);
  * Calling it with the loaded root costs a few instructions.
  */
 u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn);
+
+/*
+ * The same for a root that is known and held, when there is nothing to do but
+ * to say that it is the loaded one: neither sleeps, nor reads the guest's
+ * memory, nor ever breaks. 0, and nothing has changed: load it the other way.
+ */
+u64 dmp_mmu_switch_root(struct dmp_mmu *mmu, u64 gfn);
 
 /* What a fault turned out to be. */
 enum dmp_fault_kind {
@@ -299,6 +317,9 @@ void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write);
  * needs no emulation.
  */
 bool dmp_mmu_is_live_table(struct dmp_mmu *mmu, u64 gfn);
+
+/* The host has seen what should not be (a fault in the agent): it is over. */
+void dmp_mmu_stuck(struct dmp_mmu *mmu);
 
 /*
  * Check everything against everything. Returns true when all invariants hold;

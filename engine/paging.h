@@ -14,6 +14,7 @@
 #define DMP_PAGING_SMAP		(1u << 2)	/* CR4.SMAP */
 #define DMP_PAGING_GBPAGES	(1u << 3)	/* CPUID: 1 GiB pages */
 #define DMP_PAGING_AMD		(1u << 4)	/* bit 8 of PML4E, PML5E MBZ */
+#define DMP_PAGING_PCIDS	(1u << 5)	/* CR4.PCIDE */
 
 struct dmp_paging {
 	u8 levels;		/* 4 or 5 */

@@ -39,6 +39,9 @@ const char *dmp_reason_name(enum dmp_reason reason)
 		[DMP_REASON_DOUBLE_FAULT]	= "double-fault",
 		[DMP_REASON_IDT]		= "handler-changed",
 		[DMP_REASON_ADDRESS]		= "implant-address-used",
+		[DMP_REASON_DEBUG]		= "kernel-breakpoint",
+		[DMP_REASON_DEBUGGER]		= "debugger",
+		[DMP_REASON_CODE]		= "code-mapped-twice",
 	};
 
 	return reason < DMP_REASONS ? name[reason] : "unknown";

@@ -45,6 +45,9 @@ enum dmp_reason {
 	DMP_REASON_DOUBLE_FAULT,	/* a #DF while spliced */
 	DMP_REASON_IDT,			/* the guest has another #PF handler */
 	DMP_REASON_ADDRESS,		/* it uses addresses of the implant's */
+	DMP_REASON_DEBUG,		/* it has a breakpoint in its kernel */
+	DMP_REASON_DEBUGGER,		/* the host's user space debugs it */
+	DMP_REASON_CODE,		/* spliced code is mapped twice */
 	DMP_REASONS
 };
 

@@ -59,6 +59,15 @@ static inline unsigned int dmp_index(u64 gva, unsigned int level)
 	return gva >> (DMP_PAGE_SHIFT + 9 * (level - 1)) & (DMP_ENTRIES - 1);
 }
 
+/* The canonical address that entry @index of a root of @levels begins at. */
+static inline u64 dmp_top_gva(unsigned int levels, u64 index)
+{
+	unsigned int shift = DMP_PAGE_SHIFT + 9 * (levels - 1);
+
+	return index << shift |
+	       (index & DMP_ENTRIES / 2 ? ~0ull << (shift + 9) : 0);
+}
+
 /* Index of an entry in its table, by its address. */
 static inline unsigned int dmp_index_of(const u64 *entry)
 {

@@ -9,8 +9,10 @@
  * from the copy are dropped whenever somebody needs to know, and made anew
  * when the root is loaded again.
  */
+#include "cache.h"
 #include "splicer.h"
 #include "table.h"
+#include "target.h"
 
 struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table)
 {
@@ -28,6 +30,35 @@ static struct dmp_table *root_table(const struct dmp_mmu *mmu,
 	return dmp_table_of(mmu, root->table);
 }
 
+/* Not memcpy(), which moves bytes where that is said to be fast. */
+static void copy_entries(u64 *to, const u64 *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES; i += 4) {
+		to[i] = DMP_READ_ONCE(from[i]);
+		to[i + 1] = DMP_READ_ONCE(from[i + 1]);
+		to[i + 2] = DMP_READ_ONCE(from[i + 2]);
+		to[i + 3] = DMP_READ_ONCE(from[i + 3]);
+	}
+}
+
+/* The first entry that differs, from @i on; DMP_ENTRIES: none does. */
+static unsigned int next_change(const u64 *a, const u64 *b, unsigned int i)
+{
+	while (i < DMP_ENTRIES) {
+		if (i % 4 == 0 &&
+		    !((a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) |
+		      (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3])))
+			i += 4;
+		else if (DMP_READ_ONCE(a[i]) == b[i])
+			i++;
+		else
+			break;
+	}
+	return i;
+}
+
 /*
  * Drop what a root that is not loaded linked and links no longer. Never reads
  * the new entries as entries: the page may be anything by now.
@@ -37,9 +68,9 @@ static void drop_changed(struct dmp_mmu *mmu, struct dmp_root *root)
 	struct dmp_table *table = root_table(mmu, root);
 	unsigned int i;
 
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
-		if (DMP_READ_ONCE(table->guest[i]) == root->copy[i])
-			continue;
+	for (i = next_change(table->guest, root->copy, 0);
+	     i < DMP_ENTRIES && !mmu->broken;
+	     i = next_change(table->guest, root->copy, i + 1)) {
 		if (table->entries[i])
 			dmp_table_follow(mmu, table, i, root->copy[i], 0);
 		root->copy[i] = 0;
@@ -67,18 +98,46 @@ static void let_go(struct dmp_mmu *mmu, u64 gfn)
 	root = dmp_root_of(mmu, table);
 	if (root == mmu->loaded)
 		return;
-	__builtin_memcpy(root->copy, table->guest, DMP_PAGE_SIZE);
+	dmp_target_forget(mmu, root);
+	copy_entries(root->copy, table->guest);
 	dmp_table_release(mmu, table);
 }
 
 static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 {
+	dmp_target_forget(mmu, root);
 	dmp_table_put(mmu, root_table(mmu, root));
 	mmu->ops->free_page(mmu->host, root->copy_hfn);
 	*root = (struct dmp_root){ 0 };
 	mmu->roots--;
 	mmu->pages--;
 	mmu->stats.root_evictions++;
+}
+
+/* Where @root has an entry for user space; DMP_ENTRIES: nowhere. */
+static unsigned int find_user(const struct dmp_mmu *mmu,
+			      const struct dmp_root *root)
+{
+	const u64 *entries = root_table(mmu, root)->entries;
+	unsigned int i;
+
+	if (root->user < DMP_ENTRIES && entries[root->user])
+		return root->user;
+	i = dmp_entries_next(entries, 0);
+	return i < DMP_ENTRIES / 2 ? i : DMP_ENTRIES;
+}
+
+/*
+ * Whether @root has lost all of user space that it had: its process has ended,
+ * and its page will be freed, and written, when it is no longer loaded.
+ */
+static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	unsigned int user = find_user(mmu, root);
+
+	if (user < DMP_ENTRIES)
+		root->user = (u16)user;
+	return root->user < DMP_ENTRIES && user == DMP_ENTRIES;
 }
 
 static struct dmp_root *root_find(struct dmp_mmu *mmu, u64 gfn)
@@ -123,6 +182,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 	mmu->roots++;
 	root->copy = dmp_hfn_va(mmu, root->copy_hfn);
 	root->gfn = gfn;
+	root->user = DMP_ENTRIES;
 	mmu->stats.root_builds++;
 	table = dmp_table_get(mmu, gfn, mmu->paging.levels,
 			      DMP_TABLE_ROOT | DMP_TABLE_HELD);
@@ -140,23 +200,27 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 	u64 guest;
 
 	dmp_table_hold(mmu, table);
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+	for (i = next_change(table->guest, root->copy, 0);
+	     i < DMP_ENTRIES && !mmu->broken;
+	     i = next_change(table->guest, root->copy, i + 1)) {
 		guest = DMP_READ_ONCE(table->guest[i]);
-		if (guest == root->copy[i])
-			continue;
 		mmu->stats.root_syncs++;
 		dmp_table_follow(mmu, table, i, root->copy[i], guest);
 	}
+	if (mmu->splicer && !mmu->broken)
+		dmp_cache_learn(mmu, table);
 }
 
 u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 {
-	struct dmp_root *root = mmu->loaded;
+	struct dmp_root *root = mmu->loaded, *left = NULL;
 
 	if (mmu->broken)
 		return 0;
 	if (root && root->gfn == gfn)
 		return root_table(mmu, root)->hfn;
+	if (root && is_left(mmu, root))
+		left = root;
 
 	mmu->loaded = NULL;
 	mmu->trusted = true;
@@ -172,10 +236,36 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	mmu->lazy_d = false;
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
+	mmu->root_hint[gfn % DMP_ROOT_HINTS] = root;
+	root->user = (u16)find_user(mmu, root);
 	mmu->look = mmu->waiting;
+	/* Saves the trap by which it would be let go of. */
+	if (left && left->table && left != root)
+		let_go(mmu, left->gfn);
 	mmu->stats.root_loads++;
 	dmp_mmu_settle(mmu);
 	return mmu->broken ? 0 : root_table(mmu, root)->hfn;
+}
+
+u64 dmp_mmu_switch_root(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root = mmu->root_hint[gfn % DMP_ROOT_HINTS];
+	const struct dmp_table *table;
+
+	if (mmu->broken || !root || !root->table || root->gfn != gfn)
+		return 0;
+	table = root_table(mmu, root);
+	if (!(table->flags & DMP_TABLE_HELD))
+		return 0;
+	/* What dmp_mmu_settle() would have to look after. */
+	if (mmu->waiting || mmu->suspect || mmu->lazy_d ||
+	    (mmu->loaded && is_left(mmu, mmu->loaded)) ||
+	    !dmp_splicer_try_root(mmu, root))
+		return 0;
+	root->stamp = ++mmu->stamp;
+	mmu->loaded = root;
+	mmu->stats.root_loads++;
+	return table->hfn;
 }
 
 /*
@@ -370,8 +460,9 @@ void dmp_mmu_settle(struct dmp_mmu *mmu)
 	if (mmu->look && mmu->loaded)
 		settle_waiting(mmu);
 	mmu->suspect = 0;
-	if (suspect && !mmu->broken)
-		settle_life(mmu, suspect - 1);
+	/* User space's write to what stays held is to reach the VMM. */
+	if (suspect && !mmu->broken && settle_life(mmu, suspect - 1) != DEAD)
+		mmu->lazy_d = true;
 	if (mmu->lazy_d)
 		note_lazy_d(mmu);
 	if (mmu->splicer && !mmu->broken)

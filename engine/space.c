@@ -4,6 +4,7 @@
  * tables; see space.h.
  */
 #include "space.h"
+#include "splicer.h"
 #include "table.h"
 
 /* Software bits of the tree's entries (SDM vol. 3, 4.5.4: 11:9 ignored). */
@@ -257,10 +258,13 @@ void dmp_space_forget_table(struct dmp_mmu *mmu, const struct dmp_table *table)
 	if (!(table->flags & DMP_TABLE_OVERLAID))
 		return;
 	while (i < space->overlays) {
-		if (space->overlay[i].table == table->id)
-			space->overlay[i] = space->overlay[--space->overlays];
-		else
+		if (space->overlay[i].table != table->id) {
 			i++;
+			continue;
+		}
+		space->overlay[i] = space->overlay[--space->overlays];
+		/* What it showed has to show where it was linked, now. */
+		space->grown = true;
 	}
 }
 
@@ -324,8 +328,10 @@ bool dmp_space_sync(struct dmp_mmu *mmu)
 	if (root->version == space->version)
 		return true;
 	root->version = space->version;
-	if (lay_over(mmu, dmp_table_of(mmu, root->table), tree_root(mmu)))
-		return true;
+	if (lay_over(mmu, dmp_table_of(mmu, root->table), tree_root(mmu))) {
+		dmp_code_sync(mmu);
+		return !mmu->broken;
+	}
 	dmp_break(mmu, DMP_BROKEN_ADDRESS);
 	return false;
 }

@@ -37,8 +37,8 @@ static enum dmp_splice_refusal check_branch(const struct dmp_insn *insn,
 		return DMP_SPLICE_OK;
 	case DMP_FORM_JMP_REL:
 		*kind = DMP_SPLICE_JUMP;
-		return insn->imm_size == 4 ? DMP_SPLICE_OK :
-					     DMP_SPLICE_JMP_SHORT;
+		return insn->imm_size == 4 || flags & DMP_SPLICE_SETTLED ?
+		       DMP_SPLICE_OK : DMP_SPLICE_JMP_SHORT;
 	case DMP_FORM_CALL_REL:
 		*kind = DMP_SPLICE_CALLED;
 		return flags & DMP_SPLICE_CALLS ? DMP_SPLICE_OK :
@@ -106,6 +106,11 @@ static enum dmp_splice_refusal check_displaced(const struct dmp_insn *insn,
 					       u32 flags, u8 *kind)
 {
 	*kind = DMP_SPLICE_MOVED;
+	/* Linux flushes the TLB by a MOV from CR3 with one to CR3 behind it. */
+	if (dmp_insn_is_cr3(insn) && !(flags & DMP_SPLICE_PROLOGUE)) {
+		*kind = DMP_SPLICE_REPLACED;
+		return DMP_SPLICE_OK;
+	}
 	if (is_privileged(insn))
 		return DMP_SPLICE_PRIVILEGED;
 	if (is_odd(insn))
@@ -114,7 +119,7 @@ static enum dmp_splice_refusal check_displaced(const struct dmp_insn *insn,
 			   DMP_INSN_ENDS_BLOCK))
 		return check_branch(insn, flags, kind);
 	/* Linux: jump labels, static calls, ftrace. */
-	if (insn->form == DMP_FORM_NOP &&
+	if (insn->form == DMP_FORM_NOP && !(flags & DMP_SPLICE_SETTLED) &&
 	    (insn->length == 2 || insn->length == 5))
 		return DMP_SPLICE_NOP;
 	if (insn->flags & DMP_INSN_RIP_REL && insn->mem.addr_size != 8)
@@ -169,6 +174,9 @@ enum dmp_splice_refusal dmp_splice_plan(const u8 *bytes, size_t avail,
 	*plan = (struct dmp_splice_plan){ 0 };
 	while (plan->len < DMP_SPLICE_JMP) {
 		why = plan_add(plan, bytes, avail, flags);
+		/* What is cut off stands on the next page. */
+		if (why == DMP_SPLICE_TRUNCATED && !((site + avail) & 0xfff))
+			why = DMP_SPLICE_PAGE_CROSS;
 		if (why != DMP_SPLICE_OK)
 			return why;
 		ended |= dmp_splice_ends(plan->insn[plan->count - 1].kind);
@@ -265,6 +273,30 @@ bool dmp_splice_window(const struct dmp_splice_plan *plan, u64 site, u64 nth,
 	return true;
 }
 
+/*
+ * No instructions in 64-bit mode, whatever follows: SDM vol. 2, table A-2. (PUSH
+ * and POP of segments, decimal arithmetic.)
+ */
+static const u8 undefined[DMP_SPLICE_LANDINGS] = {
+	0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37,
+};
+
+/* INTO, likewise: with it, as with INT3, the landing is 800 MiB below or so. */
+#define UNDEFINED_HIGH	0xce
+
+u64 dmp_splice_landing(const struct dmp_splice_plan *plan, u64 site, u32 nth)
+{
+	u32 rel = 0, i;
+	u8 byte;
+
+	for (i = 0; i < 4; i++) {
+		byte = trap_byte(plan, i) ? DMP_SPLICE_INT3 :
+		       i == 3 ? UNDEFINED_HIGH : undefined[nth];
+		rel |= (u32)byte << 8 * i;
+	}
+	return site + DMP_SPLICE_JMP + (u64)(s64)(s32)rel;
+}
+
 bool dmp_splice_bytes(const struct dmp_splice_plan *plan, u64 site, u64 stub,
 		      u8 out[DMP_SPLICE_BYTES_MAX])
 {
@@ -273,7 +305,7 @@ bool dmp_splice_bytes(const struct dmp_splice_plan *plan, u64 site, u64 stub,
 
 	if (!dmp_splice_reaches(plan, site, stub))
 		return false;
-	out[0] = 0xe9;
+	out[0] = DMP_SPLICE_OPCODE;
 	for (i = 1; i < DMP_SPLICE_JMP; i++, rel >>= 8)
 		out[i] = (u8)rel;
 	for (; i < plan->len; i++)

@@ -20,6 +20,7 @@
 
 #define DMP_SPLICE_JMP		5	/* bytes of JMP rel32 */
 #define DMP_SPLICE_INT3		0xcc
+#define DMP_SPLICE_OPCODE	0xe9	/* of JMP rel32 */
 #define DMP_SPLICE_INSNS	5	/* one a byte of the JMP */
 /* No more is ever replaced: four bytes, and an instruction. */
 #define DMP_SPLICE_BYTES_MAX	(DMP_SPLICE_JMP - 1 + DMP_INSN_LEN_MAX)
@@ -51,7 +52,8 @@ struct dmp_splice_insn {
 };
 
 enum dmp_splice_kind {
-	DMP_SPLICE_REPLACED,	/* the site's own: the stub does its work */
+	DMP_SPLICE_REPLACED,	/* the stub does its work: the site's own, and */
+				/*   MOV to and from CR3 behind it */
 	DMP_SPLICE_MOVED,	/* runs in the stub as it is */
 	DMP_SPLICE_RET,		/* likewise, and ends the run */
 	DMP_SPLICE_JUMP,	/* JMP rel32; ends the run */
@@ -81,6 +83,11 @@ struct dmp_splice_plan {
  * is known not to rewrite.
  */
 #define DMP_SPLICE_CALLS	2u
+/*
+ * JMP rel8 and NOPs of 2 and 5 bytes may be displaced, too: for code where the
+ * guest is known to rewrite them when it boots and not again.
+ */
+#define DMP_SPLICE_SETTLED	4u
 
 /**
  * dmp_splice_plan() - what a splice at a site would take
@@ -109,6 +116,17 @@ enum dmp_splice_refusal dmp_splice_plan(const u8 *bytes, size_t avail,
  */
 bool dmp_splice_window(const struct dmp_splice_plan *plan, u64 site, u64 nth,
 		       u64 *lo, u64 *hi);
+
+/**
+ * dmp_splice_landing() - where a splice may lead that nobody gets into
+ * @plan: of a splice at @site
+ * @nth: which of them, below DMP_SPLICE_LANDINGS
+ *
+ * Each byte of rel32 faults there: a #BP where an instruction begins, which the
+ * plan asks for, and a #UD elsewhere. A jump to the stub has to be there.
+ */
+#define DMP_SPLICE_LANDINGS	10
+u64 dmp_splice_landing(const struct dmp_splice_plan *plan, u64 site, u32 nth);
 
 /* Whether a stub may begin at @stub. */
 bool dmp_splice_reaches(const struct dmp_splice_plan *plan, u64 site, u64 stub);

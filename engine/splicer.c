@@ -3,12 +3,16 @@
  * The implant's life, and taking a vCPU out of it; see splicer.h.
  */
 #include "splicer.h"
+#include "agent.h"
 #include "cache.h"
+#include "pool.h"
 #include "space.h"
 #include "table.h"
+#include "target.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 #define LARGE_PAGE	(1ull << 21)
+#define GIB_PAGES	(1ull << 18)
 #define LARGE_PAGES	512u
 
 /*
@@ -29,6 +33,9 @@ const char *dmp_start_refusal_name(enum dmp_start_refusal why)
 		[DMP_START_BROKEN]	= "broken",
 		[DMP_START_UNTRUSTED]	= "not-trusted",
 		[DMP_START_CPU]		= "host-cpu",
+		[DMP_START_DEBUG]	= "kernel-breakpoint",
+		[DMP_START_DEBUGGER]	= "debugger",
+		[DMP_START_CODE]	= "code-mapped-twice",
 	};
 
 	return why < DMP_START_REASONS ? name[why] : "unknown";
@@ -38,51 +45,66 @@ const char *dmp_start_refusal_name(enum dmp_start_refusal why)
  * ---- The private region ----
  */
 
-/* The address of top-level entry @index. */
-static u64 top_gva(const struct dmp_mmu *mmu, u64 index)
-{
-	unsigned int shift = DMP_PAGE_SHIFT + 9 * (mmu->paging.levels - 1);
-
-	return index << shift | ~0ull << (shift + 9);
-}
-
-/* Whether the 2 MiB of host memory around @hfn may be shown as one. */
-static bool is_large_ram(const struct dmp_mmu *mmu, u64 hfn)
+static bool is_ram(const struct dmp_mmu *mmu, u64 hfn, u64 pages)
 {
 	return mmu->ops->is_ram &&
-	       mmu->ops->is_ram(mmu->host, hfn & ~(u64)(LARGE_PAGES - 1),
-				LARGE_PAGES);
+	       mmu->ops->is_ram(mmu->host, hfn & ~(pages - 1), pages);
 }
 
-bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn)
+/*
+ * Whether the 2 MiB of host memory around @hfn may be shown as one. To ask takes
+ * thousands of instructions: mostly it is done for a GiB.
+ */
+static bool is_large_ram(const struct dmp_mmu *mmu, u64 hfn)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+
+	if (splicer->asked_ram != hfn / GIB_PAGES + 1) {
+		splicer->asked_ram = hfn / GIB_PAGES + 1;
+		splicer->gib_is_ram = is_ram(mmu, hfn, GIB_PAGES);
+	}
+	return splicer->gib_is_ram || is_ram(mmu, hfn, LARGE_PAGES);
+}
+
+/* @large: whether that took a large page. */
+static bool show_page(struct dmp_mmu *mmu, u64 hfn, bool *large)
 {
 	u64 gva = mmu->splicer->implant->window + (hfn << DMP_PAGE_SHIFT), is;
 
+	*large = false;
 	if (dmp_space_lookup(mmu, gva, &is))
 		return true;
-	if (is_large_ram(mmu, hfn))
+	*large = is_large_ram(mmu, hfn);
+	if (*large)
 		return dmp_space_map_large(mmu, gva & ~(LARGE_PAGE - 1),
 					   hfn & ~(u64)(LARGE_PAGES - 1));
 	return dmp_space_map(mmu, gva, hfn, DMP_SPACE_RW);
 }
 
+bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn)
+{
+	bool large;
+
+	return show_page(mmu, hfn, &large);
+}
+
 /* Neighbours are mostly of one large page: not looked up each. */
 static bool show_slots(struct dmp_mmu *mmu)
 {
+	const struct dmp_frame *frame, *end;
 	const struct dmp_slot *slot;
-	u64 i, hfn, chunk = ~0ull;
-	unsigned int s;
+	u64 shown = ~0ull;		/* a leaf in it */
+	bool large;
 
-	for (s = 0; s < mmu->slots; s++) {
-		slot = &mmu->slot[s];
-		for (i = 0; i < slot->npages; i++) {
-			hfn = dmp_frame_hfn(&slot->frames[i]);
-			if (!hfn || hfn / LARGE_PAGES == chunk)
+	for (slot = mmu->slot; slot < mmu->slot + mmu->slots; slot++) {
+		end = slot->frames + slot->npages;
+		for (frame = slot->frames; frame < end; frame++) {
+			if ((frame->leaf ^ shown) < LARGE_PAGE || !frame->leaf)
 				continue;
-			if (!dmp_splicer_show(mmu, hfn))
+			if (!show_page(mmu, dmp_frame_hfn(frame), &large))
 				return false;
-			if (is_large_ram(mmu, hfn))
-				chunk = hfn / LARGE_PAGES;
+			if (large)
+				shown = frame->leaf & ~(LARGE_PAGE - 1);
 		}
 	}
 	return true;
@@ -95,6 +117,23 @@ static bool show_tables(struct dmp_mmu *mmu)
 
 	while ((table = dmp_table_next(mmu, &id)))
 		if (!dmp_splicer_show(mmu, table->hfn))
+			return false;
+	return true;
+}
+
+bool dmp_splicer_show_chunk(struct dmp_mmu *mmu, u32 chunk)
+{
+	return dmp_space_map(mmu, mmu->splicer->implant->agent.tables +
+			     (u64)chunk * DMP_PAGE_SIZE, mmu->chunk_hfn[chunk],
+			     DMP_SPACE_RW);
+}
+
+static bool show_chunks(struct dmp_mmu *mmu)
+{
+	u32 c;
+
+	for (c = 0; c < mmu->chunks; c++)
+		if (!dmp_splicer_show_chunk(mmu, c))
 			return false;
 	return true;
 }
@@ -134,15 +173,18 @@ static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
 {
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_implant *implant = splicer->implant;
-	u64 span = dmp_level_pages(mmu->paging.levels);
+	u64 span = dmp_level_pages(mmu->paging.levels), frames;
 	unsigned int tops = (start->host_pages + span - 1) / span, first;
 
-	/* One for the records: 24 bytes of 4096 each. */
+	/* One for the records: of frames, 24 bytes of 4096 each, and tables. */
 	first = dmp_space_free_tops(mmu, tops + 1);
-	if (!first || (u64)DMP_FRAME_BYTES << gfn_bits > span << DMP_PAGE_SHIFT)
+	frames = (((u64)DMP_FRAME_BYTES << gfn_bits) + DMP_PAGE_SIZE +
+		  LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+	if (!first || frames + DMP_CHUNKS_MAX * DMP_PAGE_SIZE >
+		      span << DMP_PAGE_SHIFT)
 		return DMP_START_NO_ROOM;
-	implant->window = top_gva(mmu, first);
-	splicer->frames_gva = top_gva(mmu, first + tops);
+	implant->window = dmp_top_gva(mmu->paging.levels, first);
+	splicer->frames_gva = dmp_top_gva(mmu->paging.levels, first + tops);
 	implant->frames = splicer->frames_gva;
 	implant->frame_mask = ((1ull << gfn_bits) - 1) << DMP_PAGE_SHIFT;
 	implant->leaf_mask = DMP_PTE_P | DMP_PTE_US | DMP_PTE_A |
@@ -152,8 +194,10 @@ static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
 	implant->levels = mmu->paging.levels;
 	implant->trap = mmu->paging.trap_bit;
 	implant->lazy = dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
+	implant->agent.tables = splicer->frames_gva + frames;
+	implant->agent.va_base = (u64)mmu->va_base;
 	return map_frames(mmu, start, gfn_bits) && show_slots(mmu) &&
-	       show_tables(mmu) ? DMP_START_OK : DMP_START_BROKEN;
+	       show_tables(mmu) && show_chunks(mmu) ? DMP_START_OK : DMP_START_BROKEN;
 }
 
 /*
@@ -176,6 +220,23 @@ void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags)
 	return dmp_hfn_va(mmu, hfn);
 }
 
+/* The agent's code, its pages before the filter's. */
+static bool place_agent(struct dmp_mmu *mmu)
+{
+	u8 *page[DMP_AGENT_CODE_BYTES / DMP_PAGE_SIZE];
+	struct dmp_splicer *splicer = mmu->splicer;
+	u32 i;
+
+	for (i = 0; i < DMP_ARRAY_SIZE(page); i++) {
+		page[i] = dmp_splicer_add_page(mmu, splicer->agent_gva +
+					       i * DMP_PAGE_SIZE, DMP_SPACE_X);
+		if (!page[i])
+			return false;
+	}
+	dmp_agent_install(page, splicer->hypercall);
+	return true;
+}
+
 /* The filter, its page before the implant's at the distance it asks for. */
 static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 {
@@ -192,8 +253,9 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 		if (gva >= splicer->public_end)
 			return DMP_START_NO_ROOM;
 	}
-	splicer->filter_gva = gva;
-	splicer->implant_gva = gva + DMP_FILTER_DISTANCE;
+	splicer->agent_gva = gva;
+	splicer->implant_gva = gva + DMP_AGENT_DISTANCE;
+	splicer->filter_gva = splicer->implant_gva - DMP_FILTER_DISTANCE;
 	for (i = 0; i < pages; i++)
 		if (!dmp_space_map(mmu, splicer->implant_gva + i * DMP_PAGE_SIZE,
 				   splicer->implant_hfn + i, DMP_SPACE_RW))
@@ -202,8 +264,11 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 	splicer->slow_gva = splicer->implant_gva + DMP_IMPLANT_BYTES;
 	slow = dmp_splicer_add_page(mmu, splicer->slow_gva, 0);
 	code = dmp_splicer_add_page(mmu, splicer->filter_gva, DMP_SPACE_X);
-	if (!slow || !code)
+	if (!slow || !code || !place_agent(mmu))
 		return DMP_START_BROKEN;
+	splicer->implant->agent.slow = splicer->slow_gva;
+	splicer->implant->agent.public_start = splicer->public_start;
+	splicer->implant->agent.public_end = splicer->public_end;
 	for (i = 0; i < DMP_ENTRIES; i++)
 		slow[i] = DMP_PTE_P;
 	place = (struct dmp_filter_place){
@@ -274,6 +339,8 @@ static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
 		return DMP_START_HANDLER;
 	}
 	splicer->implant->deliver = prologue->stub.gva + prologue->stub.deliver;
+	splicer->handler_link = dmp_table_of(mmu, mmu->loaded->table)->
+		entries[dmp_index(prologue->rip, mmu->paging.levels)];
 	return DMP_START_OK;
 }
 
@@ -307,7 +374,7 @@ static void clean(struct dmp_splicer *splicer)
 {
 	struct dmp_implant *implant = splicer->implant;
 	u64 implant_hfn = splicer->implant_hfn;
-	u32 threshold = splicer->threshold;
+	u32 threshold = splicer->threshold, targets = splicer->targets;
 	u8 hypercall[DMP_STUB_HYPERCALL];
 
 	__builtin_memcpy(hypercall, splicer->hypercall, sizeof(hypercall));
@@ -316,6 +383,7 @@ static void clean(struct dmp_splicer *splicer)
 	splicer->implant = implant;
 	splicer->implant_hfn = implant_hfn;
 	splicer->threshold = threshold;
+	splicer->targets = targets;
 	__builtin_memcpy(splicer->hypercall, hypercall, sizeof(hypercall));
 }
 
@@ -353,6 +421,7 @@ void dmp_splicer_destroy(struct dmp_mmu *mmu)
 		mmu->pages--;
 		splicer->code[i].hfn = 0;
 	}
+	dmp_pool_destroy(mmu);
 	dmp_space_destroy(mmu);
 	splicer->active = false;
 	mmu->splicer = NULL;
@@ -399,10 +468,75 @@ static void drop_lost_code(struct dmp_mmu *mmu)
 	}
 }
 
+/* What the implant says of the root it runs on. */
+static void show_root(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	const struct dmp_table *table = dmp_table_of(mmu, root->table);
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_implant *implant = splicer->implant;
+
+	implant->root = implant->window + (table->hfn << DMP_PAGE_SHIFT);
+	implant->guest_root = implant->window +
+			      (u64)((char *)table->guest - mmu->va_base);
+	/* The filter may have raised it, for the root that was loaded then. */
+	if (splicer->filter_root && implant->state & DMP_IMPLANT_LAZY_D) {
+		splicer->filter_root->lazy_d = true;
+		dmp_target_raised(mmu);
+	}
+	splicer->filter_root = root;
+	implant->state = (root->lazy_d ? DMP_IMPLANT_LAZY_D : 0) |
+			 (mmu->waiting ? DMP_IMPLANT_WAITING : 0) |
+			 (mmu->paging.flags & DMP_PAGING_PCIDS ? DMP_IMPLANT_PCIDS : 0) |
+			 (mmu->paging.flags & (DMP_PAGING_NX | DMP_PAGING_SMEP) ?
+			  0 : DMP_IMPLANT_NO_FETCH);
+}
+
+/*
+ * Whether #PF leads to the filter while @root is loaded: its handler, where that
+ * can be executed, is the copy. By the same top-level entry as in the root that
+ * it was spliced in, or looked up. A guest may have tables of its own for the
+ * handler in some roots (Linux with page-table isolation).
+ */
+static bool leads_to_filter(const struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	const struct dmp_splicer *splicer = mmu->splicer;
+	const struct dmp_table *table = dmp_table_of(mmu, root->table);
+	u64 gva = splicer->prologue.rip, machine;
+
+	machine = table->entries[dmp_index(gva, table->level)];
+	if (machine == splicer->handler_link)
+		return true;
+	for (;;) {
+		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
+		    machine & DMP_PTE_NX)
+			return true;
+		if (table->level == 1)
+			break;
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+		if (!table)
+			return true;
+		machine = table->entries[dmp_index(gva, table->level)];
+	}
+	return dmp_pte_gfn(machine) == splicer->code[splicer->prologue.code].hfn;
+}
+
+bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+
+	if (!splicer || !splicer->active || splicer->unsettled ||
+	    mmu->space.grown || root->version != mmu->space.version ||
+	    !dmp_cache_suits(mmu, root) || dmp_pool_is_due(mmu) ||
+	    !leads_to_filter(mmu, root))
+		return false;
+	dmp_filter_forget(splicer->implant);
+	show_root(mmu, root);
+	return true;
+}
+
 void dmp_splicer_settle(struct dmp_mmu *mmu)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
-	const struct dmp_table *table;
 
 	if (!splicer->active || !mmu->loaded)
 		return;
@@ -410,20 +544,14 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 	dmp_filter_forget(splicer->implant);
 	if (splicer->unsettled)
 		drop_lost_code(mmu);
-	if (mmu->broken || !dmp_space_sync(mmu))
+	if (mmu->broken || !dmp_pool_settle(mmu) || !dmp_space_sync(mmu))
 		return;
+	if (!leads_to_filter(mmu, mmu->loaded)) {
+		dmp_break(mmu, DMP_BROKEN_CODE);
+		return;
+	}
 	dmp_cache_switch_root(mmu);
-	table = dmp_table_of(mmu, mmu->loaded->table);
-	splicer->implant->root = splicer->implant->window +
-				 (table->hfn << DMP_PAGE_SHIFT);
-	splicer->implant->guest_root = splicer->implant->window +
-		(dmp_frame_find(mmu, table->gfn)->leaf & DMP_PTE_ADDR);
-	/* The filter may have raised it, for the root that was loaded then. */
-	if (splicer->filter_root &&
-	    splicer->implant->state & DMP_IMPLANT_LAZY_D)
-		splicer->filter_root->lazy_d = true;
-	splicer->filter_root = mmu->loaded;
-	splicer->implant->state = mmu->loaded->lazy_d ? DMP_IMPLANT_LAZY_D : 0;
+	show_root(mmu, mmu->loaded);
 }
 
 /*
@@ -444,10 +572,17 @@ static struct dmp_site *site_at(struct dmp_splicer *splicer, u64 rip)
 
 	for (i = 0; (site = site_nth(splicer, i)); i++) {
 		/* Tombstones, too. */
-		if (site->stub.gva && rip - site->stub.gva < site->stub.size)
+		if (site->stub.gva && (rip - site->stub.gva < site->stub.size ||
+				       (site->landing && rip == site->landing)))
 			return site;
 	}
 	return NULL;
+}
+
+/* Where in @site's stub @rip is; a landing is before its beginning. */
+static u32 stub_offset(const struct dmp_site *site, u64 rip)
+{
+	return rip == site->landing ? 0 : rip - site->stub.gva;
 }
 
 static void leave_filter(struct dmp_splicer *splicer, bool hypercall,
@@ -459,6 +594,8 @@ static void leave_filter(struct dmp_splicer *splicer, bool hypercall,
 	dmp_filter_leave(offset, splicer->implant, regs, &left->filter);
 	switch (left->filter.kind) {
 	case DMP_LEFT_FAULT:
+		/* What the agent had begun is taken back. */
+		left->unfinished = splicer->implant->agent.logged;
 		regs->rip = splicer->prologue.rip;
 		left->kind = hypercall ? DMP_LEFT_FAULT_ASKED :
 					 DMP_LEFT_FAULT_BEGUN;
@@ -480,7 +617,7 @@ static void leave_stub(struct dmp_splicer *splicer, struct dmp_site *site,
 		       struct dmp_filter_regs *regs, struct dmp_left *left)
 {
 	if (!dmp_stub_leave(&site->stub, splicer->implant,
-			    regs->rip - site->stub.gva, regs->gpr,
+			    stub_offset(site, regs->rip), regs->gpr,
 			    &regs->rflags, &left->stub))
 		return;
 	left->site = site;
@@ -491,6 +628,18 @@ static void leave_stub(struct dmp_splicer *splicer, struct dmp_site *site,
 	regs->rip = left->stub.rip;
 }
 
+/* In the agent: on the way back into the stub, or as if it had not been asked. */
+static void leave_agent(struct dmp_splicer *splicer, struct dmp_filter_regs *regs)
+{
+	const struct dmp_site *site;
+	bool done;
+
+	done = dmp_agent_leave(splicer->implant, splicer->agent_gva, regs);
+	site = site_at(splicer, regs->rip);
+	if (site && !done)
+		regs->rip = site->stub.gva + site->stub.ask;
+}
+
 void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs,
 		       bool hypercall, struct dmp_left *left)
 {
@@ -499,6 +648,8 @@ void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs
 	*left = (struct dmp_left){ .kind = DMP_LEFT_OUTSIDE };
 	if (!dmp_splicer_has(splicer, regs->rip))
 		return;
+	if (dmp_splicer_in_agent(splicer, regs->rip))
+		leave_agent(splicer, regs);
 	site = site_at(splicer, regs->rip);
 	if (site)
 		leave_stub(splicer, site, regs, left);
@@ -540,14 +691,14 @@ static void uncount(struct dmp_mmu *mmu, const struct dmp_table *table,
 		dmp_break(mmu, DMP_BROKEN_COUNT);
 }
 
-void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
+/* What an entry was left at, which is in .left. */
+static void finish_left(struct dmp_mmu *mmu, const struct dmp_left *left)
 {
 	struct dmp_table *table;
 	struct dmp_frame *frame;
 
-	if (mmu->broken)
-		return;
 	mmu->splicer->finished++;
+	dmp_agent_take_back(mmu);
 	if (left->kind == DMP_LEFT_UNWIND) {
 		table = dmp_table_by_hfn(mmu, left->filter.table);
 		frame = dmp_frame_find(mmu, left->filter.gfn);
@@ -556,7 +707,7 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
 				     left->filter.old, 1);
 		else if (frame)
 			frame->writable++;
-	} else {
+	} else if (left->kind == DMP_LEFT_HOME) {
 		left->site->finished++;
 		table = left->stub.at.table < mmu->chunks << DMP_CHUNK_SHIFT ?
 			dmp_table_of(mmu, left->stub.at.table) : NULL;
@@ -564,6 +715,16 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
 			uncount(mmu, table, &left->stub);
 		finish_entry(mmu, table, left->stub.index, left->stub.old, 0);
 	}
+}
+
+void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
+{
+	if (mmu->broken)
+		return;
+	if (left->switched)
+		dmp_target_follow(mmu);
+	if (left->switched != DMP_SWITCHED_ONLY && !mmu->broken)
+		finish_left(mmu, left);
 	dmp_mmu_settle(mmu);
 }
 
@@ -593,6 +754,17 @@ u64 dmp_splicer_breakpoint(struct dmp_splicer *splicer, u64 rip)
 	return site ? dmp_site_resume(site, rip) : 0;
 }
 
+bool dmp_splicer_is_within(struct dmp_splicer *splicer, u64 rip, u64 *site)
+{
+	const struct dmp_site *at = dmp_splicer_site(splicer, rip);
+
+	if (!at || at->rip == rip || dmp_stub_resume(&at->stub, rip) ||
+	    dmp_stub_is_own_int3(&at->stub, rip))
+		return false;
+	*site = at->rip;
+	return true;
+}
+
 u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip)
 {
 	struct dmp_filter_regs regs = { .rip = rip };
@@ -601,7 +773,7 @@ u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip)
 
 	site = dmp_splicer_has(splicer, rip) ? site_at(splicer, rip) : NULL;
 	if (!site || !dmp_stub_leave(&site->stub, splicer->implant,
-				     rip - site->stub.gva, regs.gpr,
+				     stub_offset(site, rip), regs.gpr,
 				     &regs.rflags, &exit))
 		return rip;
 	return exit.rip;

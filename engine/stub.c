@@ -71,6 +71,8 @@ enum dmp_stub_refusal dmp_stub_check(const struct dmp_insn *insn)
 {
 	enum dmp_stub_flags flags;
 
+	if (dmp_insn_is_cr3(insn))
+		return DMP_STUB_OK;
 	if (insn->flags & DMP_INSN_REPEATED)
 		return DMP_STUB_REPEATED;
 	if (!form_flags(insn->form, &flags) ||
@@ -155,7 +157,7 @@ void dmp_stub_row(struct dmp_stub_build *b)
 	stub->row[stub->rows++] = b->now;
 }
 
-static void save_register(struct dmp_stub_build *b, u8 reg)
+void dmp_stub_save(struct dmp_stub_build *b, u8 reg)
 {
 	dmp_emit_mem(&b->e, DMP_OP_STORE, reg,
 		     dmp_stub_at(b, DMP_IMPLANT_SAVE + 8 * reg), 0);
@@ -163,7 +165,7 @@ static void save_register(struct dmp_stub_build *b, u8 reg)
 	dmp_stub_row(b);
 }
 
-static void restore_register(struct dmp_stub_build *b, u8 reg)
+void dmp_stub_restore(struct dmp_stub_build *b, u8 reg)
 {
 	if (reg == RAX && b->now.flags & DMP_ROW_RAX_IN_VALUE) {
 		dmp_emit_reg(&b->e, DMP_OP_STORE, b->value, RAX);
@@ -183,7 +185,7 @@ static void restore_registers(struct dmp_stub_build *b)
 
 	for (reg = 0; reg < 16; reg++)
 		if (b->now.saved >> reg & 1)
-			restore_register(b, reg);
+			dmp_stub_restore(b, reg);
 }
 
 /* LAHF, SETO AL: all six status flags in AX. SDM vol. 2. */
@@ -228,7 +230,7 @@ static void begin(struct dmp_stub_build *b)
 	dmp_stub_row(b);
 	for (reg = 0; reg < 16; reg++)
 		if (b->scratch >> reg & 1)
-			save_register(b, reg);
+			dmp_stub_save(b, reg);
 	if (b->value != DMP_REG_NONE)
 		dmp_emit_reg(&b->e, DMP_OP_STORE, RAX, b->value);
 	dmp_emit_address(&b->e, &b->code, b->address);
@@ -282,7 +284,7 @@ static void commit(struct dmp_stub_build *b)
 		b->now.flags &= ~DMP_ROW_FLAGS_SAVED;
 	dmp_stub_row(b);
 	if (!(b->now.saved & 1u << RAX))
-		save_register(b, RAX);
+		dmp_stub_save(b, RAX);
 	if (b->flags != DMP_FLAGS_KEPT)
 		save_flags(b);
 	if (b->insn.op_size != 8)
@@ -302,9 +304,17 @@ static void finish(struct dmp_stub_build *b)
 	dmp_stub_tail(b, 1);
 }
 
+/* TEST as test_hit(), of the cache's entry at .base. */
+static void test_entry(struct dmp_stub_build *b)
+{
+	dmp_emit_mem(&b->e, DMP_OP_LOAD, b->temp, dmp_emit_ptr(b->base, 0), 0);
+	dmp_emit_reg(&b->e, DMP_OP_XOR, b->temp, b->address);
+	test_hit(b, b->temp);
+}
+
 /*
- * The address is not in the page hit last: look into the cache. What is
- * found there replaces it.
+ * The address is not in the page hit last: look into the cache, where that page
+ * has two places. What is found there replaces it.
  */
 static void look_up(struct dmp_stub_build *b)
 {
@@ -320,10 +330,9 @@ static void look_up(struct dmp_stub_build *b)
 	dmp_emit_mem(&b->e, DMP_OP_LEA, b->temp,
 		     dmp_stub_at(b, DMP_IMPLANT_CACHE), 0);
 	dmp_emit_reg(&b->e, DMP_OP_ADD, b->base, b->temp);
-	dmp_emit_mem(&b->e, DMP_OP_LOAD, b->temp, dmp_emit_ptr(b->base, 0), 0);
-	dmp_emit_reg(&b->e, DMP_OP_XOR, b->temp, b->address);
-	test_hit(b, b->temp);
-	dmp_emit_jump_label(&b->e, DMP_CC_NZ, &b->miss);
+	test_entry(b);
+	dmp_emit_jump_label(&b->e, DMP_CC_NZ, &b->other);
+	dmp_emit_bind(&b->e, &b->found);
 	for (i = 0; i < DMP_CACHE_BYTES; i += 8) {
 		dmp_emit_mem(&b->e, DMP_OP_LOAD, b->temp,
 			     dmp_emit_ptr(b->base, (s32)i), 0);
@@ -336,12 +345,16 @@ static void look_up(struct dmp_stub_build *b)
 	dmp_stub_row(b);
 	dmp_emit_mem(&b->e, DMP_OP_XOR, b->address, dmp_stub_last(b, 0), 0);
 	dmp_emit_jump_label(&b->e, DMP_JMP, &b->hit);
+	dmp_emit_bind(&b->e, &b->other);
+	dmp_emit_reg_imm(&b->e, DMP_OP_IMM32, DMP_EXT_XOR, b->base,
+			 DMP_CACHE_WAY * DMP_CACHE_BYTES, 4);
+	test_entry(b);
+	dmp_emit_jump_label(&b->e, DMP_CC_Z, &b->found);
 }
 
-/* No table known: as if there were no stub. */
+/* No table known: as if there were no stub. look_up() runs into it. */
 static void miss(struct dmp_stub_build *b)
 {
-	dmp_emit_bind(&b->e, &b->miss);
 	dmp_emit_mem(&b->e, DMP_OP_INCDEC, 0,
 		     dmp_stub_at(b, DMP_IMPLANT_MISSES), 0);
 	restore_flags(b);
@@ -389,6 +402,11 @@ enum dmp_stub_refusal dmp_stub_make(const struct dmp_stub_site *site,
 	why = dmp_stub_check(&b.insn);
 	if (why != DMP_STUB_OK)
 		return why;
+	if (dmp_insn_is_cr3(&b.insn)) {
+		dmp_stub_tail(&b, 0);
+		stub->code = (u16)b.e.len;
+		return dmp_stub_close(&b);
+	}
 	form_flags(b.insn.form, &b.flags);
 	stub->last = !(b.insn.form == DMP_FORM_MOV_STORE ||
 		       b.insn.form == DMP_FORM_MOVNTI);

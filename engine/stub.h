@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Stubs: what runs in place of a spliced instruction that writes page tables.
+ * Stubs: what runs in place of a spliced instruction that writes page tables,
+ * or reads or writes CR3 (stub_cr3.c).
  *
  * A stub does to the guest's table exactly what the instruction would have
  * done, through the table's alias in the window, and then makes the machine
- * entry follow. What it cannot follow it leaves to the VMM by one hypercall;
- * what is no table that it knows, to a copy of the plain instruction.
+ * entry follow. What it cannot follow it leaves to the agent (agent.h), and that
+ * to the VMM, by one hypercall; what is no table that it knows, to a copy of the
+ * plain instruction.
  *
  * Stubs are restartable: from every instruction of theirs there is a way out
  * (dmp_stub_leave()) to a state that the guest could have been in: before the
@@ -71,6 +73,8 @@ struct dmp_stub_row {
 #define DMP_ROW_RAX_IN_VALUE	2u	/* RAX is in register stub->value */
 #define DMP_ROW_FILLING		4u	/* implant->last[] is half written */
 #define DMP_ROW_CALLED		8u	/* the guest is at stub->callee */
+#define DMP_ROW_CR3		16u	/* what loads CR3, or exits for it, is next */
+#define DMP_ROW_SWITCHED	32u	/* CR3 is loaded, from what RCX points to */
 
 struct dmp_stub {
 	u64 site, gva;
@@ -78,10 +82,14 @@ struct dmp_stub {
 	struct dmp_splice_plan plan;
 	u32 size;		/* bytes, constants included */
 	u16 code;		/* bytes of code; the rest is not run */
-	u16 hypercall;		/* offset; 0: none */
+	u16 ask;		/* offset: from here on it asks the agent */
 	u16 deliver;		/* offset of what a prologue displaced */
 	u16 moved[DMP_SPLICE_INSNS];	/* offset of each one's copy; 0: none, */
-				/*   or what is replaced */
+				/*   or what is replaced first */
+	u8 cr3[DMP_SPLICE_INSNS];	/* register that each one loads CR3 from; */
+				/*   or NONE */
+	u16 call[DMP_SPLICE_INSNS];	/* offset of the hypercall for that */
+	u64 targets;		/* gva of dmp_implant.target */
 	u8 last;		/* which of implant->last it uses */
 	u8 value;		/* register; see DMP_ROW_RAX_IN_VALUE */
 	u8 address;		/* register: entry, or its offset in the table */
@@ -95,9 +103,18 @@ struct dmp_stub_site {
 	const u8 *bytes;	/* the guest's own there; plan.len at least */
 	const struct dmp_splice_plan *plan;
 	u64 stub;		/* gva of the code to be made */
+	u64 landing;		/* what the splice leads to; 0: to .stub */
 	u64 implant;		/* gva of struct dmp_implant */
+	u64 agent;		/* gva of the agent's gate */
 	u8 hypercall[DMP_STUB_HYPERCALL];
+	u8 targets;		/* so many of dmp_implant.target may be in use */
 };
+
+/* What the splice leads to. */
+static inline u64 dmp_stub_entry(const struct dmp_stub_site *at)
+{
+	return at->landing ? at->landing : at->stub;
+}
 
 /**
  * dmp_stub_check() - whether an instruction can have a stub
@@ -137,6 +154,12 @@ enum dmp_stub_refusal dmp_stub_make_prologue(const struct dmp_stub_site *site,
 struct dmp_stub_exit {
 	enum dmp_stub_phase phase;
 	u64 rip;		/* where the guest is */
+	/*
+	 * The register from which the instruction there loads CR3, should the
+	 * exit be for the hypercall in its place, or a MOV to CR3 that the CPU
+	 * does not let pass after all; DMP_REG_NONE: none is there.
+	 */
+	u8 cr3;
 	/* What follows is for FINISH. */
 	struct dmp_cache_entry at;	/* the table written */
 	u64 old;		/* the guest's entry before */

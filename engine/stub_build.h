@@ -33,12 +33,16 @@ struct dmp_stub_build {
 	u8 address, base, temp;
 	u8 value;			/* operand that stands for RAX; or NONE */
 
-	struct dmp_label out, hit, miss, end, tail;
-	struct dmp_label rare, present, read_only, changed, slow, kept;
+	struct dmp_label out, hit, found, other, end, tail;
+	struct dmp_label rare, present, read_only, lazy, changed, slow, kept;
 };
 
 /* The row for what is emitted from here on is .now. */
 void dmp_stub_row(struct dmp_stub_build *b);
+
+/* Store @reg in implant->save[], load it; the row says so. */
+void dmp_stub_save(struct dmp_stub_build *b, u8 reg);
+void dmp_stub_restore(struct dmp_stub_build *b, u8 reg);
 
 static inline struct dmp_emit_mem dmp_stub_at(const struct dmp_stub_build *b,
 					      u32 offset)
@@ -62,6 +66,9 @@ static inline struct dmp_emit_mem dmp_stub_last(const struct dmp_stub_build *b,
  */
 void dmp_stub_follow(struct dmp_stub_build *b);
 void dmp_stub_follow_rest(struct dmp_stub_build *b);
+
+/* What stands for @insn, MOV to or from CR3: the @i-th of the splice. */
+void dmp_stub_cr3(struct dmp_stub_build *b, const struct dmp_insn *insn, u32 i);
 
 /* Numbers that the code reads; behind it. */
 void dmp_stub_constants(struct dmp_stub_build *b);

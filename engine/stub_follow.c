@@ -135,12 +135,29 @@ static void follow_new_read_only(struct dmp_stub_build *b, u8 new)
 	dmp_emit_reg_imm(&b->e, DMP_OP_IMM8, DMP_EXT_AND, b->base,
 			 ~DMP_PTE_D, 1);
 	dmp_emit_reg_imm(&b->e, DMP_OP_IMM8, DMP_EXT_CMP, b->base, LEAF_OK, 1);
-	jump(b, DMP_CC_NZ, &b->slow);
+	jump(b, DMP_CC_NZ, &b->lazy);
 	dmp_emit_reg(&b->e, DMP_OP_STORE, new, b->base);
 	to_record(b, b->base);
 	test_record(b, DMP_PTE_P);
 	to_machine(b, new);
 	dmp_emit_reg_imm(&b->e, DMP_OP_IMM8, DMP_EXT_AND, RAX, ~DMP_PTE_RW, 1);
+	publish(b, RAX);
+	jump(b, DMP_JMP, &b->end);
+}
+
+/* Nor accessed yet, as all that a process just forked has: it traps. */
+static void follow_new_lazy(struct dmp_stub_build *b, u8 new)
+{
+	dmp_emit_bind(&b->e, &b->lazy);
+	dmp_stub_row(b);
+	dmp_emit_reg_imm(&b->e, DMP_OP_IMM8, DMP_EXT_CMP, b->base,
+			 LEAF_OK & ~DMP_PTE_A, 1);
+	jump(b, DMP_CC_NZ, &b->slow);
+	dmp_emit_reg(&b->e, DMP_OP_STORE, new, b->base);
+	to_record(b, b->base);
+	test_record(b, DMP_PTE_P);
+	dmp_emit_mem(&b->e, DMP_OP_LOAD, RAX,
+		     dmp_stub_at(b, DMP_IMPLANT_LAZY), 0);
 	publish(b, RAX);
 	jump(b, DMP_JMP, &b->end);
 }
@@ -176,14 +193,30 @@ static void follow_changed(struct dmp_stub_build *b, u8 new)
 	jump(b, DMP_JMP, &b->end);
 }
 
-/* The VMM follows, and comes back behind the hypercall. */
+/*
+ * All else is for the agent, which comes back when it has done it, and else asks
+ * the VMM. It has a stack of its own: nobody knows how much is left of the
+ * guest's.
+ */
 static void follow_slowly(struct dmp_stub_build *b)
 {
 	dmp_emit_bind(&b->e, &b->slow);
 	dmp_stub_row(b);
-	b->stub->hypercall = (u16)b->e.len;
-	dmp_emit_copy(&b->e, b->site->hypercall, DMP_STUB_HYPERCALL);
+	b->stub->ask = (u16)b->e.len;
+	dmp_emit_mem(&b->e, DMP_OP_STORE, b->address,
+		     dmp_stub_at(b, DMP_IMPLANT_AGENT + DMP_AGENT_ENTRY), 0);
+	dmp_emit_mem_imm(&b->e, DMP_OP_MOV_IMM, 0,
+			 dmp_stub_at(b, DMP_IMPLANT_AGENT + DMP_AGENT_LOGGED),
+			 0, 4);
+	dmp_emit_mem_imm(&b->e, DMP_OP_MOV_IMM | DMP_OP_32, 0,
+			 dmp_stub_at(b, DMP_IMPLANT_AGENT + DMP_AGENT_LAST),
+			 b->stub->last, 4);
+	dmp_stub_save(b, DMP_REG_RSP);
+	dmp_emit_mem(&b->e, DMP_OP_LEA, DMP_REG_RSP,
+		     dmp_stub_at(b, DMP_IMPLANT_BYTES), 0);
+	dmp_emit_jump(&b->e, DMP_CALL, b->site->agent);
 	published(b);
+	dmp_stub_restore(b, DMP_REG_RSP);
 	jump(b, DMP_JMP, &b->end);
 }
 
@@ -239,6 +272,8 @@ void dmp_stub_follow_rest(struct dmp_stub_build *b)
 		follow_new(b, new);
 		b->now = begin;
 		follow_new_read_only(b, new);
+		b->now = begin;
+		follow_new_lazy(b, new);
 		b->now = begin;
 		follow_changed(b, new);
 		b->now = begin;

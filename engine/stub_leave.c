@@ -23,6 +23,16 @@ static const struct dmp_stub_row *find_row(const struct dmp_stub *stub,
 	return row;
 }
 
+/* The instruction under the splice that begins at @rip. */
+static const struct dmp_splice_insn *find_insn(const struct dmp_stub *stub,
+					       u64 rip, u32 *i)
+{
+	for (*i = 0; *i < stub->plan.count; ++*i)
+		if (stub->site + stub->plan.insn[*i].offset == rip)
+			return &stub->plan.insn[*i];
+	return NULL;
+}
+
 static void give_back_registers(const struct dmp_stub *stub,
 				const struct dmp_stub_row *row,
 				const struct dmp_implant *implant, u64 *regs)
@@ -45,12 +55,29 @@ static u64 give_back_flags(u64 rflags, u64 saved)
 	return saved & 1 ? rflags | STATUS_OF : rflags;
 }
 
+/* CR3 is loaded: the implant is to say so. Nothing, when it does already. */
+static void give_target(const struct dmp_stub *stub, struct dmp_implant *implant,
+			u64 rcx)
+{
+	u64 i = (rcx - stub->targets) / sizeof(implant->target[0]);
+	const struct dmp_cr3_target *target;
+
+	if (i >= DMP_TARGETS_MAX)
+		return;
+	target = &implant->target[i];
+	implant->walk_tag = ~0ull;	/* as dmp_filter_forget() */
+	implant->root = target->root;
+	implant->guest_root = target->guest_root;
+	implant->guest_cr3 = 0 - target->minus_cr3;
+}
+
 bool dmp_stub_leave(const struct dmp_stub *stub, struct dmp_implant *implant,
 		    u32 offset, u64 regs[16], u64 *rflags,
 		    struct dmp_stub_exit *exit)
 {
 	const struct dmp_stub_row *row = find_row(stub, offset);
 	struct dmp_cache_entry *last = &implant->last[stub->last];
+	u32 i;
 
 	if (!row)
 		return false;
@@ -58,7 +85,10 @@ bool dmp_stub_leave(const struct dmp_stub *stub, struct dmp_implant *implant,
 		.phase = row->phase,
 		.rip = row->flags & DMP_ROW_CALLED ? stub->callee :
 						     stub->site + row->resume,
+		.cr3 = DMP_REG_NONE,
 	};
+	if (row->flags & DMP_ROW_CR3 && find_insn(stub, exit->rip, &i))
+		exit->cr3 = stub->cr3[i];
 	if (row->phase == DMP_STUB_FINISH) {
 		exit->at = *last;
 		exit->old = implant->old;
@@ -69,20 +99,12 @@ bool dmp_stub_leave(const struct dmp_stub *stub, struct dmp_implant *implant,
 		last->tag = DMP_CACHE_VOID;
 		last->guest = DMP_CACHE_VOID;
 	}
+	if (row->flags & DMP_ROW_SWITCHED)
+		give_target(stub, implant, regs[DMP_REG_RCX]);
 	give_back_registers(stub, row, implant, regs);
 	if (row->flags & DMP_ROW_FLAGS_SAVED)
 		*rflags = give_back_flags(*rflags, implant->flags);
 	return true;
-}
-
-/* The instruction under the splice that begins at @rip. */
-static const struct dmp_splice_insn *find_insn(const struct dmp_stub *stub,
-					       u64 rip, u32 *i)
-{
-	for (*i = 0; *i < stub->plan.count; ++*i)
-		if (stub->site + stub->plan.insn[*i].offset == rip)
-			return &stub->plan.insn[*i];
-	return NULL;
 }
 
 u64 dmp_stub_resume(const struct dmp_stub *stub, u64 rip)

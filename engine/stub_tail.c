@@ -37,8 +37,12 @@ static void emit_displaced(struct dmp_stub_build *b, u32 i)
 	}
 	b->stub->moved[i] = (u16)b->e.len;
 	b->now.resume = at->offset;
+	b->now.phase = i || at->kind != DMP_SPLICE_REPLACED ? DMP_STUB_DONE :
+							      DMP_STUB_RESTART;
 	dmp_stub_row(b);
-	if (at->kind == DMP_SPLICE_JUMP)
+	if (at->kind == DMP_SPLICE_REPLACED)
+		dmp_stub_cr3(b, &insn, i);
+	else if (at->kind == DMP_SPLICE_JUMP)
 		dmp_emit_jump(&b->e, DMP_JMP, dmp_insn_target(&insn, code.ip));
 	else if (at->kind == DMP_SPLICE_CALLED)
 		emit_call(b, code.ip + at->length,
@@ -62,6 +66,7 @@ void dmp_stub_tail(struct dmp_stub_build *b, u32 first)
 	if (dmp_splice_ends(last))
 		return;
 	b->now.resume = plan->len;
+	b->now.phase = DMP_STUB_DONE;
 	dmp_stub_row(b);
 	dmp_emit_jump(&b->e, DMP_JMP, b->site->site + plan->len);
 }
@@ -84,12 +89,13 @@ enum dmp_stub_refusal dmp_stub_open(struct dmp_stub_build *b,
 		.code = { .bytes = site->bytes, .ip = site->site },
 	};
 	b->code.insn = &b->insn;
+	__builtin_memset(stub->cr3, DMP_REG_NONE, sizeof(stub->cr3));
 	if (b->e.size > DMP_STUB_BYTES_MAX)
 		b->e.size = DMP_STUB_BYTES_MAX;
 	if (dmp_insn_decode(site->bytes, site->plan->len, &b->insn) !=
 	    DMP_INSN_OK)
 		return DMP_STUB_DECODE;
-	if (!dmp_splice_reaches(site->plan, site->site, site->stub))
+	if (!dmp_splice_reaches(site->plan, site->site, dmp_stub_entry(site)))
 		return DMP_STUB_REACH;
 	return DMP_STUB_OK;
 }

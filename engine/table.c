@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Machine tables: allocation, lookup, promotion of frames to tables, and
- * following what the guest writes.
+ * Machine tables: lookup, promotion of frames to tables, and following what
+ * the guest writes.
  */
 #include "cache.h"
 #include "code_page.h"
@@ -9,8 +9,6 @@
 #include "splicer.h"
 #include "table.h"
 
-_Static_assert(sizeof(struct dmp_table) << DMP_CHUNK_SHIFT <= DMP_PAGE_SIZE,
-	       "a chunk of tables is one page");
 _Static_assert(sizeof(struct dmp_frame) == 24,
 	       "frames are counted against 1 % of guest memory");
 
@@ -41,109 +39,6 @@ bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn)
 
 	return slot && !(slot->flags & DMP_SLOT_RO) &&
 	       slot->frames[gfn - slot->base_gfn].leaf;
-}
-
-/*
- * ---- Table records ----
- */
-
-static u32 hash_hfn(u64 hfn)
-{
-	return (u32)(hfn * 0x9e3779b97f4a7c15ull >> 40) & (DMP_HASH_SIZE - 1);
-}
-
-static bool add_chunk(struct dmp_mmu *mmu)
-{
-	u32 c = mmu->chunks, i, id;
-
-	if (c == DMP_CHUNKS_MAX) {
-		dmp_break(mmu, DMP_BROKEN_TOO_MANY_TABLES);
-		return false;
-	}
-	mmu->chunk_hfn[c] = mmu->ops->alloc_page(mmu->host);
-	if (!mmu->chunk_hfn[c]) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
-		return false;
-	}
-	mmu->chunk[c] = dmp_hfn_va(mmu, mmu->chunk_hfn[c]);
-	mmu->chunks++;
-	mmu->pages++;
-	for (i = 1u << DMP_CHUNK_SHIFT; i-- > 0;) {
-		id = (c << DMP_CHUNK_SHIFT) + i;
-		if (!id)	/* 0 means none */
-			continue;
-		dmp_table_of(mmu, id)->next = mmu->free_table;
-		mmu->free_table = id;
-	}
-	return true;
-}
-
-/* A table record with its page, in the hash, without links. */
-static struct dmp_table *table_alloc(struct dmp_mmu *mmu, unsigned int level,
-				     u32 flags)
-{
-	struct dmp_table *table;
-	u64 hfn;
-	u32 id;
-
-	/* A hostile guest may declare any of its memory to be tables. */
-	if (mmu->tables_max && mmu->tables >= mmu->tables_max) {
-		dmp_break(mmu, DMP_BROKEN_TOO_MANY_TABLES);
-		return NULL;
-	}
-	if (!mmu->free_table && !add_chunk(mmu))
-		return NULL;
-	hfn = mmu->ops->alloc_page(mmu->host);
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
-		return NULL;
-	}
-	id = mmu->free_table;
-	table = dmp_table_of(mmu, id);
-	mmu->free_table = table->next;
-	*table = (struct dmp_table){
-		.entries = dmp_hfn_va(mmu, hfn),
-		.hfn = hfn,
-		.id = id,
-		.level = level,
-		.flags = flags,
-		.hash_next = mmu->hash[hash_hfn(hfn)],
-	};
-	mmu->hash[hash_hfn(hfn)] = id;
-	mmu->tables++;
-	mmu->pages++;
-	if (mmu->splicer && !dmp_splicer_show(mmu, hfn))
-		return NULL;
-	return table;
-}
-
-static void table_free(struct dmp_mmu *mmu, struct dmp_table *table)
-{
-	u32 *at = &mmu->hash[hash_hfn(table->hfn)];
-	u32 id = table->id;
-
-	while (*at != id)
-		at = &dmp_table_of(mmu, *at)->hash_next;
-	*at = table->hash_next;
-
-	dmp_space_forget_table(mmu, table);
-	/* A vCPU may still hold the page in a paging-structure cache. */
-	dmp_flush(mmu);
-	mmu->ops->free_page(mmu->host, table->hfn);
-	mmu->pages--;
-	mmu->tables--;
-	table->id = 0;
-	table->next = mmu->free_table;
-	mmu->free_table = id;
-}
-
-struct dmp_table *dmp_table_by_hfn(const struct dmp_mmu *mmu, u64 hfn)
-{
-	u32 id = mmu->hash[hash_hfn(hfn)];
-
-	while (id && dmp_table_of(mmu, id)->hfn != hfn)
-		id = dmp_table_of(mmu, id)->hash_next;
-	return id ? dmp_table_of(mmu, id) : NULL;
 }
 
 struct dmp_table *dmp_table_walk(const struct dmp_mmu *mmu, u64 gva,
@@ -306,7 +201,7 @@ static bool leaf_maps(const struct dmp_mmu *mmu, const struct dmp_table *table,
  * promotion there would take a search. The pair of the dmap leaf's table,
  * when it does map @frame; else NULL.
  */
-static struct dmp_table *pair_of(const struct dmp_mmu *mmu,
+struct dmp_table *dmp_table_pair(const struct dmp_mmu *mmu,
 				 const struct dmp_frame *frame)
 {
 	struct dmp_table *pair;
@@ -326,15 +221,20 @@ static void note_pair(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
 		      const struct dmp_table *table, unsigned int index)
 {
 	if (frame->dmap_table && frame->dmap_table != table->id &&
-	    frame->dmap_index == index && !pair_of(mmu, frame))
+	    frame->dmap_index == index && !dmp_table_pair(mmu, frame))
 		dmp_table_of(mmu, frame->dmap_table)->pair = table->id;
 }
 
-/* Refresh every leaf that maps @frame, wherever it is. */
-static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
+/*
+ * Refresh every leaf that maps @frame, wherever it is. Of a frame that has lost
+ * its direct mapping and is mapped by the kernel still, that mapping becomes it:
+ * or each promotion would search.
+ */
+static void refresh_aliases(struct dmp_mmu *mmu, struct dmp_frame *frame)
 {
 	struct dmp_table *table;
 	unsigned int index;
+	u64 guest;
 	u32 id = 0;
 
 	mmu->stats.alias_searches++;
@@ -345,7 +245,15 @@ static void refresh_aliases(struct dmp_mmu *mmu, const struct dmp_frame *frame)
 			if (!leaf_maps(mmu, table, index, frame))
 				continue;
 			dmp_table_refresh_leaf(mmu, table, index);
+			guest = guest_entry(table, index);
+			if (!frame->dmap_table && guest & DMP_PTE_RW &&
+			    !(guest & DMP_PTE_US)) {
+				frame->dmap_table = table->id;
+				frame->dmap_index = index;
+			}
 			note_pair(mmu, frame, table, index);
+			if (frame->held && guest & DMP_PTE_US)
+				mmu->suspect = leaf_gfn(table, index, guest) + 1;
 		}
 	}
 }
@@ -372,7 +280,7 @@ static void note_mapping(struct dmp_mmu *mmu, struct dmp_table *table,
 	if (!(guest & DMP_PTE_US) &&
 	    (!frame->dmap_table || frame->dmap_index == index)) {
 		if (frame->dmap_table && frame->dmap_table != table->id) {
-			/* Both may be there to stay: see pair_of(). */
+			/* Both may be there to stay: see dmp_table_pair(). */
 			if (!table->pair)
 				table->pair = frame->dmap_table;
 			frame->aliased |= !!frame->held;
@@ -461,6 +369,13 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 	}
 }
 
+/* A user leaf of RAM that waits for its A, as all of a process just forked. */
+static bool is_plainly_lazy(const struct dmp_frame *frame, u64 guest, u64 rsvd)
+{
+	return frame->leaf && (guest & (DMP_PTE_P | DMP_PTE_US | DMP_PTE_A |
+					rsvd)) == (DMP_PTE_P | DMP_PTE_US);
+}
+
 /*
  * Fill a new level-1 table from the guest's. Most entries of most tables map
  * plain memory of one slot: for them what following each does, in a quarter
@@ -469,18 +384,24 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 static void leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	u64 guest, gfn, machine, rsvd = dmp_pte_rsvd_page(&mmu->paging);
+	u64 lazy = dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
 	const struct dmp_slot *slot = NULL;
 	struct dmp_frame *frame;
 	unsigned int i;
 
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++) {
+	for (i = 0; !mmu->broken; i++) {
+		i = dmp_entries_next(table->guest, i);
+		if (i == DMP_ENTRIES)
+			break;
 		guest = DMP_READ_ONCE(table->guest[i]);
-		if (!guest)
-			continue;
 		gfn = dmp_pte_gfn(guest);
 		if (!slot || gfn - slot->base_gfn >= slot->npages)
 			slot = dmp_slot_find(mmu, gfn);
 		frame = slot ? &slot->frames[gfn - slot->base_gfn] : NULL;
+		if (frame && is_plainly_lazy(frame, guest, rsvd)) {
+			entry_set(table, i, lazy);
+			continue;
+		}
 		if (!frame || !frame->leaf || guest & rsvd ||
 		    !(guest & DMP_PTE_P) || !(guest & DMP_PTE_A) ||
 		    dmp_pte_wants_ad(guest, true)) {
@@ -505,7 +426,7 @@ static struct dmp_table *split_make(struct dmp_mmu *mmu,
 	struct dmp_table *table;
 	unsigned int i;
 
-	table = table_alloc(mmu, parent->level - 1, DMP_TABLE_SPLIT);
+	table = dmp_table_alloc(mmu, parent->level - 1, DMP_TABLE_SPLIT);
 	if (!table)
 		return NULL;
 	table->gfn = leaf_gfn(parent, index, guest) &
@@ -513,6 +434,8 @@ static struct dmp_table *split_make(struct dmp_mmu *mmu,
 	table->attr = guest;
 	table->links = 1;
 	mmu->stats.splits++;
+	if (mmu->splicer)
+		dmp_split_note(mmu->splicer->implant, table->hfn, table->id);
 	if (table->level == 1)
 		split_fill(mmu, table);
 	for (i = 0; table->level > 1 && i < DMP_ENTRIES && !mmu->broken; i++)
@@ -527,10 +450,10 @@ static void table_destroy(struct dmp_mmu *mmu, struct dmp_table *table)
 				dmp_root_of(mmu, table) : NULL;
 	unsigned int i;
 
-	for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
-		if (table->entries[i])
-			dmp_table_follow(mmu, table, i, root ? root->copy[i] :
-					 guest_entry(table, i), 0);
+	for (i = dmp_entries_next(table->entries, 0); i < DMP_ENTRIES && !mmu->broken;
+	     i = dmp_entries_next(table->entries, i + 1))
+		dmp_table_follow(mmu, table, i, root ? root->copy[i] :
+				 guest_entry(table, i), 0);
 	if (mmu->broken)
 		return;
 	if (table->flags & DMP_TABLE_HELD)
@@ -539,7 +462,7 @@ static void table_destroy(struct dmp_mmu *mmu, struct dmp_table *table)
 		frame_del_table(mmu, table);
 		mmu->stats.demotions++;
 	}
-	table_free(mmu, table);
+	dmp_table_free(mmu, table);
 }
 
 void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table)
@@ -695,7 +618,7 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	if (frame->writable && frame->dmap_table)
 		dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, frame->dmap_table),
 				       frame->dmap_index);
-	pair = frame->writable ? pair_of(mmu, frame) : NULL;
+	pair = frame->writable ? dmp_table_pair(mmu, frame) : NULL;
 	if (pair) {
 		frame->paired = 1;
 		dmp_table_refresh_leaf(mmu, pair, frame->dmap_index);
@@ -712,7 +635,7 @@ static void protect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 /* No flush: mappings only become stronger. */
 static void unprotect_frame(struct dmp_mmu *mmu, struct dmp_frame *frame)
 {
-	struct dmp_table *pair = frame->paired ? pair_of(mmu, frame) : NULL;
+	struct dmp_table *pair = frame->paired ? dmp_table_pair(mmu, frame) : NULL;
 
 	frame->leaf |= DMP_PTE_RW;
 	if (frame->aliased || (frame->paired && !pair)) {
@@ -761,13 +684,12 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
 	struct dmp_table *table;
 	unsigned int i;
-	u64 guest;
 
 	if (!dmp_table_may_be(mmu, gfn)) {
 		dmp_break(mmu, DMP_BROKEN_TABLE_NOT_RAM);
 		return NULL;
 	}
-	table = table_alloc(mmu, level, flags & DMP_TABLE_ROOT);
+	table = dmp_table_alloc(mmu, level, flags & DMP_TABLE_ROOT);
 	if (!table)
 		return NULL;
 	table->gfn = gfn;
@@ -778,11 +700,12 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 		dmp_table_hold(mmu, table);
 	if (level == 1)
 		leaves_fill(mmu, table);
-	for (i = 0; level > 1 && i < DMP_ENTRIES && !mmu->broken; i++) {
-		guest = DMP_READ_ONCE(table->guest[i]);
-		if (guest)
-			dmp_table_follow(mmu, table, i, 0, guest);
-	}
+	for (i = dmp_entries_next(table->guest, 0);
+	     level > 1 && i < DMP_ENTRIES && !mmu->broken;
+	     i = dmp_entries_next(table->guest, i + 1))
+		dmp_table_follow(mmu, table, i, 0, DMP_READ_ONCE(table->guest[i]));
+	if (mmu->splicer && flags & DMP_TABLE_HELD && !mmu->broken)
+		dmp_cache_learn(mmu, table);
 	return table;
 }
 

@@ -27,6 +27,38 @@ static inline struct dmp_table *dmp_table_of(const struct dmp_mmu *mmu, u32 id)
 	return &mmu->chunk[id >> DMP_CHUNK_SHIFT][id & ((1u << DMP_CHUNK_SHIFT) - 1)];
 }
 
+/*
+ * A table record with a zeroed page, in the hash, without links; NULL, and
+ * broken, without memory. Given back empty, but for what shows the implant.
+ */
+struct dmp_table *dmp_table_alloc(struct dmp_mmu *mmu, unsigned int level,
+				  u32 flags);
+void dmp_table_free(struct dmp_mmu *mmu, struct dmp_table *table);
+
+/* All entries of a table that nothing links, and that counts nowhere. */
+void dmp_table_empty(struct dmp_table *table);
+
+/*
+ * The first entry of @entries, from @i on, that is not zero; DMP_ENTRIES when
+ * all are. Most tables are mostly empty.
+ */
+static inline unsigned int dmp_entries_next(const u64 *entries, unsigned int i)
+{
+	const u64 *e;
+
+	while (i < DMP_ENTRIES) {
+		e = &entries[i];
+		if (i % 8 == 0 &&
+		    !(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]))
+			i += 8;
+		else if (!DMP_READ_ONCE(*e))
+			i++;
+		else
+			break;
+	}
+	return i;
+}
+
 /* The next table in use after *@id, which becomes its id; NULL after the last. */
 static inline struct dmp_table *dmp_table_next(const struct dmp_mmu *mmu, u32 *id)
 {
@@ -34,7 +66,7 @@ static inline struct dmp_table *dmp_table_next(const struct dmp_mmu *mmu, u32 *i
 
 	while (++*id < mmu->chunks << DMP_CHUNK_SHIFT) {
 		table = dmp_table_of(mmu, *id);
-		if (table->id)
+		if (table->id && !(table->flags & DMP_TABLE_POOL))
 			return table;
 	}
 	return NULL;
@@ -114,6 +146,13 @@ void dmp_table_refresh_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
  */
 struct dmp_table *dmp_table_walk(const struct dmp_mmu *mmu, u64 gva,
 				 unsigned int *index);
+
+/*
+ * The table that maps @frame as its direct mapping's does, at the same index;
+ * NULL: none is known.
+ */
+struct dmp_table *dmp_table_pair(const struct dmp_mmu *mmu,
+				 const struct dmp_frame *frame);
 
 /* A TLB flush is owed before the next entry to the guest. */
 static inline void dmp_flush(struct dmp_mmu *mmu)

@@ -11,7 +11,8 @@
  * It goes on in one of three ways:
  *   deliver	jump to what the splice displaced of the guest's handler
  *   hypercall	to the VMM, which moves RIP itself
- *   resolved	the fault was a lazy A; iretq to the instruction that took it
+ *   resolved	the fault was a lazy A or D; iretq to the instruction that took it
+ * What it cannot tell itself it asks the agent first (implant/agent.c).
  * Registers and stack are those of the entry then, with two exceptions: the
  * arithmetic flags are clobbered (an exception handler's flags at entry are
  * the interrupted code's, which are on the stack; DF, AC and the like stay),
@@ -73,17 +74,17 @@ filter:
 deliver:
 	jmp	*IMPLANT(DELIVER)
 
-/* Not present, from kernel mode: the guest's own unless a stub took it. */
+/* From kernel mode: a stub's are for the VMM; not present, the guest's own. */
 kernel:
 	cmpl	$0x7fffffff, 12(%rsp)	/* rip, against the public region, */
 public_high:				/* which crosses no 4 GiB boundary */
-	jne	deliver
+	jne	outside
 	cmpl	$0x7fffffff, 8(%rsp)
 public_last:
-	ja	deliver
+	ja	outside
 	cmpl	$0x7fffffff, 8(%rsp)
 public_first:
-	jb	deliver
+	jb	outside
 hypercall:
 	.byte	0x0f, 0x01, 0xd9	/* vmmcall, or what the loader puts */
 	ud2
@@ -92,17 +93,52 @@ present:
 	testb	$DMP_FILTER_PF_RSVD, (%rsp)
 	jnz	trap
 	testb	$DMP_FILTER_PF_U, (%rsp)
-	jz	hypercall
+	jz	kernel
 	testb	$DMP_FILTER_PF_W, (%rsp)
+	jz	agent
+	testb	$(DMP_IMPLANT_LAZY_D | DMP_IMPLANT_LAZY_ANY), IMPLANT(STATE)
+	jnz	agent
+	/*
+	 * At the kernel's addresses the page may be the implant's, of which
+	 * user mode is not to know: to the guest nothing is present there.
+	 */
+	save	rax
+	mov	%cr2, %rax
+	test	%rax, %rax
+	restore	rax
+	js	hypercall
+	jmp	deliver
+	.set	saved, 0
+	row	DMP_FILTER_BEFORE
+
+outside:
+	testb	$(DMP_FILTER_PF_P | DMP_FILTER_PF_RSVD), (%rsp)
 	jz	deliver
-	testb	$DMP_IMPLANT_LAZY_D, IMPLANT(STATE)
-	jz	deliver
-	jmp	hypercall
+/*
+ * To the agent, on its stack. Wherever it is stopped, the VMM looks at the
+ * fault anew: a row needs to say no more than where the stack is.
+ */
+agent:
+	movq	$0, implant + DMP_IMPLANT_AGENT + DMP_AGENT_LOGGED(%rip)
+	mov	%rsp, implant + DMP_IMPLANT_SAVE + 8 * 4(%rip)
+	row	DMP_FILTER_BEFORE, 1 << 4
+	lea	implant + DMP_IMPLANT_BYTES(%rip), %rsp
+	.byte	0xe8			/* call, and no relocation */
+	.long	filter - DMP_AGENT_CODE_BYTES + DMP_AGENT_FAULT - (. + 4)
+	mov	implant + DMP_IMPLANT_SAVE + 8 * 4(%rip), %rsp
+	row	DMP_FILTER_BEFORE
+	cmpl	$DMP_AGENT_DELIVER, implant + DMP_IMPLANT_AGENT + DMP_AGENT_ANSWER(%rip)
+	jb	hypercall
+	je	deliver
+	add	$8, %rsp
+	row	DMP_FILTER_DONE, 0, 1
+	jmp	resolved
+	row	DMP_FILTER_BEFORE
 
 /* What the hardware calls reserved bits is a trap: a lazy A, or not for us. */
 trap:
 	testb	$DMP_FILTER_PF_U, (%rsp)
-	jz	hypercall
+	jz	kernel
 	.irp	reg, rax, rcx, rdx, rsi, rdi, r8, r9, r10
 	save	\reg
 	.endr
@@ -201,7 +237,7 @@ done:
 	row	DMP_FILTER_DONE, saved
 	restore_all
 	add	$8, %rsp
-	row	DMP_FILTER_DONE, saved, 1
+	row	DMP_FILTER_DONE, 0, 1
 resolved:
 	iretq
 
@@ -260,7 +296,7 @@ walk:
 
 fail:
 	restore_all
-	jmp	hypercall
+	jmp	agent
 code_end:
 
 	.balign	8, 0xcc

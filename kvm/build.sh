@@ -67,6 +67,7 @@ mkdir -p "$BUILD/kvm"
 [ -f "$SRC/.recipe" ] && [ "$(recipe)" = "$(cat "$SRC/.recipe")" ] || extract
 link_sources engine "$TOP/engine"
 link_sources port "$TOP/kvm/port"
+link_sources vendor "$TOP/kvm/port/vendor"
 ln -sf "$TOP/kvm/Makefile.dmp" "$SRC/dmp/"
 
 note "building kvm.ko, kvm-amd.ko, kvm-intel.ko for $release"

@@ -117,7 +117,7 @@ check_checkpatch_kernel() {
 check_checkpatch_user() {
 	need_checkpatch
 	local list
-	mapfile -t list < <(files 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]')
+	mapfile -t list < <(files 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]' 'lab/*.[ch]')
 	checkpatch --max-line-length=100 --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_USER[@]}")" \
 		-- "${list[@]}"
 }
@@ -194,7 +194,7 @@ check_clang_tidy() {
 		checks=$checks,-$c
 	done
 	# shellcheck disable=SC2016 # the inner shell expands it
-	files 'engine/*.c' 'tools/*.c' 'bench/*.c' | grep -v test |
+	files 'engine/*.c' 'tools/*.c' 'bench/*.c' 'lab/*.c' | grep -v test |
 		xargs -P "$(nproc)" -n 6 sh -c 'checks=$1; shift; clang-tidy --quiet --checks="$checks" \
 			--warnings-as-errors="*" "$@" -- -std=gnu11 -D_GNU_SOURCE -Iengine \
 			2>/dev/null' sh "$checks" >"$OUT/clang-tidy.out" ||
@@ -210,7 +210,12 @@ check_file_sizes() {
 
 # What is generated and checked in is what the generator makes.
 check_generated() {
-	implant/generate.sh "$OUT/filter_blob.h" && diff -u engine/filter_blob.h "$OUT/filter_blob.h"
+	local blob
+	mkdir -p "$OUT/generated"
+	implant/generate.sh "$OUT/generated" || return 1
+	for blob in filter_blob.h agent_blob.h; do
+		diff -u "engine/$blob" "$OUT/generated/$blob" || return 1
+	done
 }
 
 check_no_binaries() {

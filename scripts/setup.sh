@@ -9,11 +9,11 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 PACKAGES=(
-	bc build-essential busybox-static ca-certificates clang clang-tidy
+	bc bochs bochs-term bochsbios build-essential busybox-static ca-certificates clang clang-tidy
 	cpio git kmod libc6-dev libclang-rt-14-dev libcmocka-dev libelf-dev libncurses-dev
 	libunicorn-dev libzydis-dev perl python3 qemu-system-x86 shellcheck sparse
 	stress-ng
-	valgrind xz-utils zstd
+	valgrind vgabios xz-utils zstd
 )
 NEED_MIB=4096
 

@@ -37,6 +37,12 @@ static const struct reason reasons[] = {
 	  "try again" },
 	{ "implant-address-used", "the guest uses addresses that the replaced code was at",
 	  "try again" },
+	{ "kernel-breakpoint", "the guest has set a hardware breakpoint in its kernel",
+	  "try again when it is gone" },
+	{ "debugger", "the guest is debugged from the host (a breakpoint or step of QEMU's gdb stub)",
+	  "try again when that has ended" },
+	{ "code-mapped-twice", "the guest maps replaced code, or its page-fault handler, by tables of more than one kind (page-table isolation does)",
+	  "nothing is replaced in it any more; engaging goes on" },
 	{ "reset", "the guest is being reset", "try again when its kernel runs" },
 };
 
@@ -49,6 +55,12 @@ static const struct reason splice_reasons[] = {
 	{ "not-trusted", "the guest's kernel is not trusted with the host's memory",
 	  "if it may be, kvm.dmp_trust=1 and dmp disengage, dmp engage" },
 	{ "host-cpu", "this is not done on this kind of CPU yet", NULL },
+	{ "kernel-breakpoint", "the guest has set a hardware breakpoint in its kernel",
+	  NULL },
+	{ "debugger", "the guest is debugged from the host (a breakpoint or step of QEMU's gdb stub)",
+	  "remove its breakpoints" },
+	{ "code-mapped-twice", "the guest maps replaced code, or its page-fault handler, by tables of more than one kind",
+	  "a guest without page-table isolation (nopti) does not" },
 };
 
 static const struct reason *find(const struct reason *r, size_t n,

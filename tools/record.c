@@ -7,6 +7,15 @@
 /* Fields a record cannot do without. */
 enum { HAVE_RIP = 1, HAVE_CODE = 2, HAVE_HITS = 4, HAVE_ALL = 7 };
 
+/* A list under way, and the line it is at. */
+struct parsing {
+	struct record_list *list;
+	struct bad_lines *bad;
+	size_t room;
+	struct record record;
+	unsigned int have;
+};
+
 static bool parse_bytes(struct span s, struct record *r)
 {
 	u64 byte;
@@ -33,22 +42,23 @@ static bool parse_small(struct span s, u64 max, u64 *val)
 }
 
 /* Returns false if the value is not one; unknown keys are passed over. */
-static bool parse_field(struct span key, struct span val, struct record *r,
-			unsigned int *have)
+static bool parse_field(struct span key, struct span val, void *to)
 {
-	u64 v = 0;
+	struct parsing *p = to;
+	struct record *r = &p->record;
 	bool ok = true;
+	u64 v = 0;
 
 	if (span_eq(key, "rip")) {
 		ok = parse_u64(val, &r->rip);
-		*have |= HAVE_RIP;
+		p->have |= HAVE_RIP;
 	} else if (span_eq(key, "code")) {
 		ok = parse_small(val, UINT32_MAX, &v);
 		r->code = v;
-		*have |= HAVE_CODE;
+		p->have |= HAVE_CODE;
 	} else if (span_eq(key, "hits")) {
 		ok = parse_u64(val, &r->hits);
-		*have |= HAVE_HITS;
+		p->have |= HAVE_HITS;
 	} else if (span_eq(key, "vcpu")) {
 		ok = parse_small(val, UINT32_MAX, &v);
 		r->vcpu = v;
@@ -76,35 +86,6 @@ static bool parse_field(struct span key, struct span val, struct record *r,
 	return ok;
 }
 
-static bool parse_line(struct span line, unsigned int lineno, struct record *r,
-		       struct bad_lines *bad)
-{
-	unsigned int have = 0;
-	struct span word, val, key;
-
-	*r = (struct record){ .kind = "none", .bits = 64 };
-	while ((word = span_word(&line)).len) {
-		val = word;
-		key = span_cut(&val, '=');
-		if (key.len == word.len || !key.len) {
-			bad_line(bad, lineno, "'%.*s' is not key=value",
-				 word.len < 40 ? (int)word.len : 40, word.p);
-			return false;
-		}
-		if (!parse_field(key, val, r, &have)) {
-			bad_line(bad, lineno, "bad value in '%.*s'",
-				 word.len < 60 ? (int)word.len : 60, word.p);
-			return false;
-		}
-	}
-	if (have != HAVE_ALL) {
-		bad_line(bad, lineno, "no %s=", !(have & HAVE_RIP) ? "rip" :
-			 !(have & HAVE_CODE) ? "code" : "hits");
-		return false;
-	}
-	return true;
-}
-
 static int key_cmp(const struct record *a, const struct record *b)
 {
 	if (a->rip != b->rip)
@@ -128,47 +109,47 @@ static int key_vcpu_cmp(const void *pa, const void *pb)
 	return a->vcpu < b->vcpu ? -1 : a->vcpu > b->vcpu;
 }
 
-static int list_add(struct record_list *list, size_t *room,
-		    const struct record *r)
+static int list_add(struct parsing *p)
 {
-	if (list->n == *room) {
-		size_t more = *room ? *room * 2 : 256;
+	struct record_list *list = p->list;
+
+	if (list->n == p->room) {
+		size_t more = p->room ? p->room * 2 : 256;
 		struct record *v = realloc(list->v, more * sizeof(*v));
 
 		if (!v)
 			return -1;
 		list->v = v;
-		*room = more;
+		p->room = more;
 	}
-	list->v[list->n++] = *r;
+	list->v[list->n++] = p->record;
+	return 0;
+}
+
+static int parse_line(struct span line, unsigned int lineno, void *to)
+{
+	struct parsing *p = to;
+
+	p->record = (struct record){ .kind = "none", .bits = 64 };
+	p->have = 0;
+	if (!line_fields(line, lineno, p->bad, parse_field, p))
+		return 0;
+	if (p->have == HAVE_ALL)
+		return list_add(p);
+	bad_line(p->bad, lineno, "no %s=", !(p->have & HAVE_RIP) ? "rip" :
+		 !(p->have & HAVE_CODE) ? "code" : "hits");
 	return 0;
 }
 
 int records_parse(const char *text, size_t len, struct record_list *list,
 		  struct bad_lines *bad)
 {
-	struct span rest = { text, len };
-	unsigned int lineno = 0;
-	size_t room = 0;
+	struct parsing p = { .list = list, .bad = bad };
 
 	*list = (struct record_list){ 0 };
-	while (rest.len) {
-		size_t before = rest.len;
-		struct span line = span_cut(&rest, '\n');
-		const char *why = line_fault(line, before != line.len);
-		struct record r;
-
-		lineno++;
-		if (why) {
-			bad_line(bad, lineno, "%s", why);
-			continue;
-		}
-		if (!line.len || !parse_line(line, lineno, &r, bad))
-			continue;
-		if (list_add(list, &room, &r)) {
-			records_free(list);
-			return -1;
-		}
+	if (lines_parse(text, len, bad, parse_line, &p)) {
+		records_free(list);
+		return -1;
 	}
 	if (list->n)
 		qsort(list->v, list->n, sizeof(*list->v), key_vcpu_cmp);

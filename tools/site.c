@@ -6,6 +6,14 @@
 
 #include "site.h"
 
+/* A list under way, and the line it is at. */
+struct parsing {
+	struct site_list *list;
+	size_t room;
+	struct site site;
+	bool has_rip;
+};
+
 static bool parse_bytes(struct span s, struct site *site)
 {
 	u64 byte;
@@ -23,9 +31,10 @@ static bool parse_bytes(struct span s, struct site *site)
 }
 
 /* Returns false if the value is not one; unknown keys are passed over. */
-static bool parse_field(struct span key, struct span val, struct site *site,
-			bool *has_rip)
+static bool parse_field(struct span key, struct span val, void *to)
 {
+	struct parsing *p = to;
+	struct site *site = &p->site;
 	const struct { const char *key; u64 *to; } numbers[] = {
 		{ "rip", &site->rip }, { "traps", &site->traps },
 		{ "since", &site->since }, { "finished", &site->finished },
@@ -43,7 +52,7 @@ static bool parse_field(struct span key, struct span val, struct site *site,
 	for (i = 0; i < ARRAY_SIZE(numbers); i++) {
 		if (!span_eq(key, numbers[i].key))
 			continue;
-		*has_rip |= !i;
+		p->has_rip |= !i;
 		return parse_u64(val, numbers[i].to);
 	}
 	for (i = 0; i < ARRAY_SIZE(words); i++) {
@@ -55,31 +64,36 @@ static bool parse_field(struct span key, struct span val, struct site *site,
 	return !span_eq(key, "bytes") || parse_bytes(val, site);
 }
 
-static bool parse_line(struct span line, unsigned int lineno, struct site *site,
-		       struct bad_lines *bad)
+static int list_add(struct parsing *p)
 {
-	struct span word, val, key;
-	bool has_rip = false;
+	struct site_list *list = p->list;
 
-	*site = (struct site){ .state = "unknown", .tactic = "none",
-			       .form = "-", .reason = "-" };
-	while ((word = span_word(&line)).len) {
-		val = word;
-		key = span_cut(&val, '=');
-		if (key.len == word.len || !key.len) {
-			bad_line(bad, lineno, "'%.*s' is not key=value",
-				 word.len < 40 ? (int)word.len : 40, word.p);
-			return false;
-		}
-		if (!parse_field(key, val, site, &has_rip)) {
-			bad_line(bad, lineno, "bad value in '%.*s'",
-				 word.len < 60 ? (int)word.len : 60, word.p);
-			return false;
-		}
+	if (list->n == p->room) {
+		size_t more = p->room ? p->room * 2 : 64;
+		struct site *v = realloc(list->v, more * sizeof(*v));
+
+		if (!v)
+			return -1;
+		list->v = v;
+		p->room = more;
 	}
-	if (!has_rip)
-		bad_line(bad, lineno, "no rip=");
-	return has_rip;
+	list->v[list->n++] = p->site;
+	return 0;
+}
+
+static int parse_line(struct span line, unsigned int lineno, void *to)
+{
+	struct parsing *p = to;
+
+	p->site = (struct site){ .state = "unknown", .tactic = "none",
+				 .form = "-", .reason = "-" };
+	p->has_rip = false;
+	if (!line_fields(line, lineno, &p->list->bad, parse_field, p))
+		return 0;
+	if (p->has_rip)
+		return list_add(p);
+	bad_line(&p->list->bad, lineno, "no rip=");
+	return 0;
 }
 
 static int site_cmp(const void *pa, const void *pb)
@@ -91,33 +105,12 @@ static int site_cmp(const void *pa, const void *pb)
 
 int sites_parse(const char *text, size_t len, struct site_list *list)
 {
-	struct span rest = { text, len };
-	unsigned int lineno = 0;
-	size_t room = 0;
+	struct parsing p = { .list = list };
 
 	*list = (struct site_list){ 0 };
-	while (rest.len) {
-		size_t before = rest.len;
-		struct span line = span_cut(&rest, '\n');
-		const char *why = line_fault(line, before != line.len);
-
-		lineno++;
-		if (why)
-			bad_line(&list->bad, lineno, "%s", why);
-		if (why || !line.len)
-			continue;
-		if (list->n == room) {
-			struct site *v;
-
-			room = room ? room * 2 : 64;
-			v = realloc(list->v, room * sizeof(*v));
-			if (!v) {
-				sites_free(list);
-				return -1;
-			}
-			list->v = v;
-		}
-		list->n += parse_line(line, lineno, &list->v[list->n], &list->bad);
+	if (lines_parse(text, len, &list->bad, parse_line, &p)) {
+		sites_free(list);
+		return -1;
 	}
 	if (list->n)
 		qsort(list->v, list->n, sizeof(*list->v), site_cmp);

@@ -157,6 +157,51 @@ void bad_line(struct bad_lines *bad, unsigned int lineno, const char *fmt, ...)
 	text_clean(bad->why);
 }
 
+int lines_parse(const char *text, size_t len, struct bad_lines *bad,
+		int (*line)(struct span line, unsigned int lineno, void *to),
+		void *to)
+{
+	struct span rest = { text, len };
+	unsigned int lineno = 0;
+	int ret = 0;
+
+	while (rest.len && !ret) {
+		size_t before = rest.len;
+		struct span s = span_cut(&rest, '\n');
+		const char *why = line_fault(s, before != s.len);
+
+		lineno++;
+		if (why)
+			bad_line(bad, lineno, "%s", why);
+		else if (s.len)
+			ret = line(s, lineno, to);
+	}
+	return ret;
+}
+
+bool line_fields(struct span line, unsigned int lineno, struct bad_lines *bad,
+		 bool (*field)(struct span key, struct span val, void *to),
+		 void *to)
+{
+	struct span word, val, key;
+
+	while ((word = span_word(&line)).len) {
+		val = word;
+		key = span_cut(&val, '=');
+		if (key.len == word.len || !key.len) {
+			bad_line(bad, lineno, "'%.*s' is not key=value",
+				 word.len < 40 ? (int)word.len : 40, word.p);
+			return false;
+		}
+		if (!field(key, val, to)) {
+			bad_line(bad, lineno, "bad value in '%.*s'",
+				 word.len < 60 ? (int)word.len : 60, word.p);
+			return false;
+		}
+	}
+	return true;
+}
+
 int bad_lines_error(const struct bad_lines *bad, const char *path,
 		    struct dmp_err *err)
 {

@@ -65,6 +65,20 @@ struct bad_lines {
 
 void bad_line(struct bad_lines *bad, unsigned int lineno, const char *fmt, ...)
 	__printf(3, 4);
+/*
+ * For each line of @text that is one, and not empty, call @line until it returns
+ * non-zero; the value it returned last. The others are noted in @bad.
+ */
+int lines_parse(const char *text, size_t len, struct bad_lines *bad,
+		int (*line)(struct span line, unsigned int lineno, void *to),
+		void *to);
+/*
+ * All of @line is words, KEY=VALUE, that @field takes: it returns false for a
+ * value that is none. False: it is not, which is noted in @bad.
+ */
+bool line_fields(struct span line, unsigned int lineno, struct bad_lines *bad,
+		 bool (*field)(struct span key, struct span val, void *to),
+		 void *to);
 /* The error line for @path; -1 if there was a bad line, else 0. */
 int bad_lines_error(const struct bad_lines *bad, const char *path,
 		    struct dmp_err *err);

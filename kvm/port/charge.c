@@ -4,9 +4,6 @@
  *
  * Everything here runs in the vCPU's own thread.
  */
-#include <asm/svm.h>
-#include <asm/vmx.h>
-
 #include "port.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"
@@ -163,23 +160,10 @@ void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind)
 #define MARK_LEAF	0x40444d50	/* "@DMP" */
 #define MARK_MAGIC	0x21504d44	/* "DMP!" */
 
-/* First and last exit code of what a mark's subleaf 1 counts. */
-struct code_range { u32 first, last; };
-
-static const struct code_range svm_counted[] = {
-	{ SVM_EXIT_CPUID, SVM_EXIT_CPUID },
-	{ SVM_EXIT_READ_CR0, SVM_EXIT_WRITE_CR0 + 15 },
-	{ SVM_EXIT_INVLPG, SVM_EXIT_INVLPG },
-};
-
-static const struct code_range vmx_counted[] = {
-	{ EXIT_REASON_CPUID, EXIT_REASON_CPUID },
-	{ EXIT_REASON_CR_ACCESS, EXIT_REASON_CR_ACCESS },
-	{ EXIT_REASON_INVLPG, EXIT_REASON_INVLPG },
-};
-
-static u32 exits_with(struct kvm *kvm, const struct code_range *range)
+/* With what the vendor counts, the @nth. */
+static u32 exits_with(struct kvm *kvm, unsigned int nth)
 {
+	const struct kvm_dmp_vendor *vendor = kvm_x86_ops.dmp;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 	unsigned int kind;
@@ -188,7 +172,8 @@ static u32 exits_with(struct kvm *kvm, const struct code_range *range)
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		const struct dmp_monitor *m = kvm_dmp_monitor_of(vcpu);
 
-		for (code = range->first; m && code <= range->last; code++)
+		for (code = vendor->counted[nth].first;
+		     m && code <= vendor->counted[nth].last; code++)
 			for (kind = 0; kind < DMP_KIND_COUNT; kind++)
 				sum += dmp_monitor_tally(m, dmp_tally_of(code),
 							 kind);
@@ -215,8 +200,6 @@ static void mark_from_stats(struct kvm *kvm, u32 *exits, u32 *pf, u32 *intr)
 bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 		    u32 *edx)
 {
-	const struct code_range *counted = kvm_dmp_is_svm() ? svm_counted :
-							      vmx_counted;
 	struct kvm *kvm = vcpu->kvm;
 
 	if (*eax != MARK_LEAF)
@@ -225,9 +208,9 @@ bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 		mark_from_stats(kvm, ebx, ecx, edx);
 	} else if (*ecx == 1 && READ_ONCE(vcpu->arch.dmp_exit.batch)) {
 		kvm_dmp_drain(vcpu);
-		*ebx = exits_with(kvm, &counted[0]);
-		*ecx = exits_with(kvm, &counted[1]);
-		*edx = exits_with(kvm, &counted[2]);
+		*ebx = exits_with(kvm, 0);
+		*ecx = exits_with(kvm, 1);
+		*edx = exits_with(kvm, 2);
 	} else {
 		return false;
 	}

@@ -8,8 +8,11 @@
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
+#include "agent.h"
 #include "engine.h"
 #include "mmu.h"
+#include "space.h"
+#include "table.h"
 
 static const char * const kind_name[DMP_KIND_COUNT] = {
 	[DMP_KIND_NONE]		= "none",
@@ -158,6 +161,11 @@ static void show_splicer(struct seq_file *s, const struct kvm_dmp_vm *vm)
 	seq_printf(s, "undone %llu\n", sp->undone);
 	seq_printf(s, "finished %llu\n", sp->finished);
 	seq_printf(s, "filter_lazy_a %llu\n", sp->implant->lazy_a);
+	seq_printf(s, "agent_resolved %llu\n", sp->implant->agent.resolved);
+	seq_printf(s, "agent_delivered %llu\n", sp->implant->agent.delivered);
+	seq_printf(s, "agent_leaves %llu\n", sp->implant->agent.leaves);
+	seq_printf(s, "agent_links %llu\n", sp->implant->agent.links);
+	seq_printf(s, "agent_unlinks %llu\n", sp->implant->agent.unlinks);
 	seq_printf(s, "stub_misses %llu\n", sp->implant->misses);
 }
 
@@ -196,7 +204,7 @@ static int status_show(struct seq_file *s, void *v)
 
 	sum_totals(kvm, &t);
 	seq_puts(s, "version 1\n");
-	seq_printf(s, "isa %s\n", kvm_dmp_is_svm() ? "svm" : "vmx");
+	seq_printf(s, "isa %s\n", kvm_x86_ops.dmp->isa);
 	seq_printf(s, "mode %s\n", kvm_dmp_mode_name[READ_ONCE(vm->mode)]);
 	seq_printf(s, "paging %s\n", tdp_enabled ? "nested" : "shadow");
 	seq_printf(s, "vcpus %d\n", atomic_read(&kvm->online_vcpus));
@@ -289,6 +297,75 @@ static int sites_show(struct seq_file *s, void *v)
 		show_site(s, &sp->prologue);
 	for (i = 0; sp && i < sp->sites; i++)
 		show_site(s, &sp->site[i]);
+	mutex_unlock(&vm->engine_lock);
+	return 0;
+}
+
+/* %ph takes 64 bytes at the most. */
+static void show_bytes(struct seq_file *s, const u8 *bytes, unsigned int n)
+{
+	unsigned int i, some;
+
+	for (i = 0; i < n; i += some) {
+		some = min(n - i, 64u);
+		seq_printf(s, "%*phN", some, bytes + i);
+	}
+	seq_putc(s, '\n');
+}
+
+/* A stub, past or present: @site's. */
+static void show_stub(struct seq_file *s, const struct dmp_splicer *sp,
+		      const struct dmp_site *site)
+{
+	u64 gva = site->stub.gva;
+	unsigned int i;
+
+	for (i = 0; gva && i < sp->rooms; i++) {
+		if (gva - sp->room[i].gva >= PAGE_SIZE)
+			continue;
+		seq_printf(s, "gva=0x%llx rip=0x%llx bytes=", gva, site->rip);
+		show_bytes(s, sp->room[i].page + (gva - sp->room[i].gva),
+			   site->stub.code);
+	}
+}
+
+/* Page by page: they are not next to each other in the host's memory. */
+static void show_agent(struct seq_file *s, const struct kvm_dmp_engine *e)
+{
+	u64 gva = e->mmu.splicer->agent_gva, end = gva + dmp_agent_code_bytes();
+	unsigned int n;
+	u64 hfn;
+
+	for (; gva < end; gva += n) {
+		n = min_t(u64, end - gva, PAGE_SIZE);
+		if (!dmp_space_lookup(&e->mmu, gva, &hfn))
+			return;
+		seq_printf(s, "gva=0x%llx rip=0x%llx bytes=", gva, gva);
+		show_bytes(s, dmp_hfn_va(&e->mmu, hfn), n);
+	}
+}
+
+/* What runs in the guest: filter, agent, stubs, their constants left out. */
+static int code_show(struct seq_file *s, void *v)
+{
+	struct kvm *kvm = s->private;
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	const struct dmp_splicer *sp;
+	unsigned int i;
+	u64 hfn;
+
+	mutex_lock(&vm->engine_lock);
+	sp = vm->engine ? vm->engine->mmu.splicer : NULL;
+	if (sp && dmp_space_lookup(&vm->engine->mmu, sp->filter_gva, &hfn)) {
+		seq_printf(s, "gva=0x%llx rip=0x%llx bytes=", sp->filter_gva,
+			   sp->filter_gva);
+		show_bytes(s, dmp_hfn_va(&vm->engine->mmu, hfn),
+			   dmp_filter_code_bytes());
+		show_agent(s, vm->engine);
+		show_stub(s, sp, &sp->prologue);
+	}
+	for (i = 0; sp && i < sp->sites; i++)
+		show_stub(s, sp, &sp->site[i]);
 	mutex_unlock(&vm->engine_lock);
 	return 0;
 }
@@ -423,6 +500,7 @@ static const struct file_operations name##_fops = {			\
 DMP_FILE(status, NULL);
 DMP_FILE(hot, NULL);
 DMP_FILE(sites, NULL);
+DMP_FILE(code, NULL);
 DMP_FILE(mode, mode_write);
 DMP_FILE(ctl, ctl_write);
 
@@ -433,6 +511,7 @@ void kvm_dmp_create_debugfs(struct kvm *kvm)
 	debugfs_create_file("status", 0444, dir, kvm, &status_fops);
 	debugfs_create_file("hot", 0444, dir, kvm, &hot_fops);
 	debugfs_create_file("sites", 0444, dir, kvm, &sites_fops);
+	debugfs_create_file("code", 0444, dir, kvm, &code_fops);
 	debugfs_create_file("mode", 0644, dir, kvm, &mode_fops);
 	debugfs_create_file("ctl", 0644, dir, kvm, &ctl_fops);
 }

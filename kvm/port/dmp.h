@@ -47,10 +47,14 @@ void kvm_dmp_memslots_change(struct kvm *kvm);
 
 /* Hooks of a VM whose instructions are replaced: see spliced.c. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_splicing);
+/* Some CPU lets loads of chosen values into CR3 pass; see engine/target.h. */
+DECLARE_STATIC_KEY_FALSE(kvm_dmp_targets);
 bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu);
 void __kvm_dmp_enter(struct kvm_vcpu *vcpu);
 void __kvm_dmp_leave(struct kvm_vcpu *vcpu);
 int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath);
+/* Interrupts off; no single step and no interrupt shadow to look after. */
+fastpath_t __kvm_dmp_hypercall_irqoff(struct kvm_vcpu *vcpu);
 void __kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address, u16 error_code);
 /* Whether INT3 exits as INTn does, and not as #BP: in QEMU's TCG. */
 bool kvm_dmp_int3_is_swint(void);
@@ -62,6 +66,62 @@ bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 		    u32 *edx);
 
 /*
+ * ---- The vendors: kvm/port/vendor, part of their modules ----
+ */
+
+/* What an exit is for, in no vendor's words. */
+enum kvm_dmp_event {
+	KVM_DMP_OTHER,
+	KVM_DMP_HYPERCALL,
+	KVM_DMP_CR3,		/* MOV to or from CR3 */
+	KVM_DMP_DR,		/* one to or from a debug register */
+	KVM_DMP_IDT,		/* LIDT, not executed; or one was, and what
+				 * exits now will again
+				 */
+	KVM_DMP_IDT_LOADED,	/* LIDT was executed; the exit is another one's */
+	KVM_DMP_BREAKPOINT,	/* #BP, RIP at the instruction */
+	KVM_DMP_UNDEFINED,	/* #UD */
+	KVM_DMP_SOFT_INT,	/* INT n, and INT3 */
+	KVM_DMP_DEBUG,		/* #DB */
+	KVM_DMP_FAULT,		/* #SS or #GP */
+	KVM_DMP_DOUBLE_FAULT,
+};
+
+/* What is said of some: of FAULT, and of DR. */
+#define KVM_DMP_FAULT_INFO(vector, error_code)	\
+	((vector) << 16 | (u16)(error_code))
+#define KVM_DMP_DR_NUMBER	0xf
+#define KVM_DMP_DR_WRITE	0x10
+#define KVM_DMP_DR_KNOWN_GPR	0x20
+#define KVM_DMP_DR_GPR_SHIFT	8
+
+/* How an exit is charged: vcpu->arch.dmp_exit.meta. */
+#define KVM_DMP_META(code, arg, cpl)	\
+	((u64)(arg) << 32 | (u32)(((code) << 8) + (cpl) + DMP_META_VALID))
+
+struct kvm_dmp_vendor {
+	const char *isa;
+	u8 hypercall[3];
+	u64 write_cr3;		/* META of MOV to CR3 */
+	/* First and last code of what a mark's subleaf 1 counts. */
+	struct { u32 first, last; } counted[3];
+};
+
+/*
+ * For struct kvm_x86_ops, see there. hypercall_irqoff(): as the one above, when
+ * nothing has been looked after.
+ */
+extern const struct kvm_dmp_vendor svm_dmp_vendor, vmx_dmp_vendor;
+void svm_dmp_exit_begin(struct kvm_vcpu *vcpu);
+void vmx_dmp_exit_begin(struct kvm_vcpu *vcpu);
+int svm_dmp_event(struct kvm_vcpu *vcpu, u32 *info);
+int vmx_dmp_event(struct kvm_vcpu *vcpu, u32 *info);
+void svm_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced);
+void vmx_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced);
+fastpath_t vmx_dmp_hypercall_irqoff(struct kvm_vcpu *vcpu);
+int vmx_dmp_set_targets(struct kvm_vcpu *vcpu, const u64 *values, int count);
+
+/*
  * The vendor's half of kvm_dmp_exit_begin(): the exit is for @code and @arg,
  * at @rip and @cpl.
  */
@@ -69,9 +129,15 @@ static __always_inline void kvm_dmp_exit_is(struct kvm_vcpu *vcpu, u64 rip,
 					    u32 code, u32 arg, u8 cpl)
 {
 	vcpu->arch.dmp_exit.rip = rip;
-	vcpu->arch.dmp_exit.meta = (u64)arg << 32 |
-				   (u32)((code << 8) + cpl + DMP_META_VALID);
+	vcpu->arch.dmp_exit.meta = KVM_DMP_META(code, arg, cpl);
 	vcpu->arch.dmp_exit.kind = DMP_KIND_NONE;
+}
+
+/* The exit is the implant's, on behalf of the guest's instruction at @rip. */
+static inline void kvm_dmp_charge_to(struct kvm_vcpu *vcpu, u64 rip, u8 cpl)
+{
+	vcpu->arch.dmp_exit.rip = rip;
+	vcpu->arch.dmp_exit.meta = (vcpu->arch.dmp_exit.meta & ~3ull) | cpl;
 }
 
 /*
@@ -90,7 +156,10 @@ static __always_inline void kvm_dmp_exit_fast(struct kvm_vcpu *vcpu)
 {
 	if (!static_branch_unlikely(&kvm_dmp_monitoring))
 		return;
-	kvm_dmp_exit_begin(vcpu);
+	/* One that was the implant's is noted, and the vCPU stays in there. */
+	if (!static_branch_unlikely(&kvm_dmp_splicing) ||
+	    !vcpu->arch.dmp_exit.meta)
+		kvm_dmp_exit_begin(vcpu);
 	__kvm_dmp_exit_end(vcpu);
 }
 

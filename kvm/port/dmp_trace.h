@@ -8,6 +8,7 @@
 #include <linux/tracepoint.h>
 
 #include "monitor.h"
+#include "splicer.h"
 
 /* An instruction has caused another power of two of exits (16 and up). */
 TRACE_EVENT(kvm_dmp_hot,
@@ -41,6 +42,40 @@ TRACE_EVENT(kvm_dmp_hot,
 				   { DMP_KIND_PF_HIDDEN, "hidden" },
 				   { DMP_KIND_PF_TABLE, "table" },
 				   { DMP_KIND_PF_MMIO, "mmio" }))
+);
+
+/*
+ * A vCPU was taken out of the implant: it stood at @rip there, for the guest
+ * it is at @home; see struct dmp_left. @step: enum dmp_stub_phase of a stub,
+ * enum dmp_filter_left_kind of the filter.
+ */
+TRACE_EVENT(kvm_dmp_leave,
+	TP_PROTO(unsigned int vcpu_id, u32 code, u64 rip, u64 home,
+		 const struct dmp_left *left),
+	TP_ARGS(vcpu_id, code, rip, home, left),
+
+	TP_STRUCT__entry(
+		__field(unsigned int, vcpu_id)
+		__field(u32, code)
+		__field(u64, rip)
+		__field(u64, home)
+		__field(u8, kind)
+		__field(u8, step)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu_id = vcpu_id;
+		__entry->code = code;
+		__entry->rip = rip;
+		__entry->home = home;
+		__entry->kind = left->kind;
+		__entry->step = left->kind == DMP_LEFT_HOME ? left->stub.phase :
+							      left->filter.kind;
+	),
+
+	TP_printk("vcpu %u code 0x%x rip 0x%llx home 0x%llx kind %u step %u",
+		  __entry->vcpu_id, __entry->code, __entry->rip,
+		  __entry->home, __entry->kind, __entry->step)
 );
 
 #endif /* KVM_DMP_TRACE_H */

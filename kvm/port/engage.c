@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 
 #include "engine.h"
+#include "target.h"
 #include "cpuid.h"
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
@@ -47,13 +48,16 @@ static void set_state_changed(struct kvm_dmp_vm *vm)
  * ---- What the engine asks of its host ----
  */
 
-bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where)
+/* The log names the place by its line, or by @where the engine called. */
+bool __kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where,
+			      const char *file, unsigned int line)
 {
 	unsigned int nth = READ_ONCE(fail_alloc);
 
 	if (likely(++e->allocations != nth) || !nth)
 		return false;
-	pr_info("kvm-dmp: allocation %u fails: %pS\n", nth, (void *)where);
+	pr_info("kvm-dmp: allocation %u fails: %s:%u: %pS\n", nth,
+		kbasename(file), line, (void *)where);
 	return true;
 }
 
@@ -150,6 +154,8 @@ static struct dmp_paging vcpu_paging(struct kvm_vcpu *vcpu)
 		paging.flags |= DMP_PAGING_SMEP;
 	if (kvm_read_cr4_bits(vcpu, X86_CR4_SMAP))
 		paging.flags |= DMP_PAGING_SMAP;
+	if (kvm_read_cr4_bits(vcpu, X86_CR4_PCIDE))
+		paging.flags |= DMP_PAGING_PCIDS;
 	if (guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES))
 		paging.flags |= DMP_PAGING_GBPAGES;
 	if (guest_cpuid_is_amd_or_hygon(vcpu))
@@ -282,6 +288,8 @@ static enum dmp_reason broken_reason(enum dmp_broken why)
 		return DMP_REASON_IDT;
 	case DMP_BROKEN_ADDRESS:
 		return DMP_REASON_ADDRESS;
+	case DMP_BROKEN_CODE:
+		return DMP_REASON_CODE;
 	default:
 		return DMP_REASON_BROKEN;
 	}
@@ -292,6 +300,8 @@ struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm)
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
 	unsigned int every = READ_ONCE(audit_every);
 
+	if (static_branch_unlikely(&kvm_dmp_targets))
+		dmp_target_settle(&vm->engine->mmu);
 	if (unlikely(every) && prandom_u32_max(every) == 0)
 		run_audit(vm);
 	kvm_dmp_update_stats(kvm);
@@ -504,6 +514,9 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 
 	if (why)
 		return kvm_dmp_engine_detach(vcpu->kvm, why);
+	/* Of an engine that has come and gone since the vCPU's last entry. */
+	if (vcpu->arch.dmp->splicer)
+		kvm_dmp_splice_stop(vcpu);
 	e->mmu.paging = vcpu_paging(vcpu);
 	kvm_mmu_unload(vcpu);
 	vcpu->arch.dmp->root_valid = false;
@@ -522,9 +535,17 @@ static struct kvm_dmp_engine *take_into_use(struct kvm_vcpu *vcpu)
 void kvm_dmp_service(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 	struct kvm_dmp_engine *e = NULL;
 
 	mutex_lock(&vm->engine_lock);
+	/*
+	 * A vCPU that slept through a disengagement: with the last VM's static
+	 * branch off it will not come to kvm_dmp_load(), and the VM may soon be
+	 * engaged again.
+	 */
+	if (d && d->splicer && !vm->engaged)
+		kvm_dmp_splice_stop(vcpu);
 	if (vm->engine && smp_load_acquire(&vm->engine->ready)) { /* making_end() */
 		if (!kvm_dmp_check_suspects(vm))
 			e = kvm_dmp_engine_detach(vcpu->kvm,

@@ -8,6 +8,8 @@
 #include "x86.h"
 #include "kvm_cache_regs.h"
 
+#define DR7_ENABLES	0xff	/* L0 to G3: SDM vol. 3, 17.2.4 */
+
 /*
  * Only a VM's first vCPU runs on machine tables. A second one may enter
  * before its creation has ended and disengaged the VM.
@@ -29,8 +31,27 @@ bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu)
 EXPORT_SYMBOL_GPL(__kvm_dmp_engaged);
 
 /*
+ * KVM's tables. Who has disengaged the VM may still be about to make its request:
+ * on no way may the vCPU come here and enter with a splicer, which would lead it
+ * to stubs that KVM's tables do not show, with #PF not intercepted.
+ */
+static int load_kvms(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	if (d && d->splicer)
+		kvm_dmp_splice_stop(vcpu);
+	return kvm_mmu_load(vcpu);
+}
+
+/*
  * Before each entry, in place of kvm_mmu_load(). A disengagement after this
  * has made a request, which keeps the vCPU from entering.
+ *
+ * While the host's user space debugs the guest nothing is replaced, as with
+ * breakpoints of the guest's own (debugreg.c). Nor would an INT3 that it
+ * has written to the guest's memory be seen in a page with splices. Whoever
+ * asks for it has to wait for KVM_RUN to end, so it begins here.
  */
 int kvm_dmp_load(struct kvm_vcpu *vcpu)
 {
@@ -40,10 +61,14 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 	struct dmp_mmu *mmu;
 	u64 hfn;
 
-	if (!is_engaged(vcpu)) {
-		if (d && d->splicer)
-			kvm_dmp_splice_stop(vcpu);
-		return kvm_mmu_load(vcpu);
+	if (!is_engaged(vcpu))
+		return load_kvms(vcpu);
+	/* DR7 may also be set by the host's user space. */
+	if (unlikely(vcpu->guest_debug || vcpu->arch.dr7 & DR7_ENABLES) && d->splicer &&
+	    (vcpu->guest_debug || kvm_dmp_watches_kernel(vcpu))) {
+		kvm_dmp_disengage(vcpu->kvm, vcpu->guest_debug ?
+				  DMP_REASON_DEBUGGER : DMP_REASON_DEBUG);
+		return load_kvms(vcpu);
 	}
 	if (likely(d->root_valid && !vm->flush_owed))
 		return 0;
@@ -58,6 +83,7 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 			d->root_valid = true;
 			if (unlikely(mmu->stats.root_loads >= vm->splice_retry))
 				kvm_dmp_splice_start(vcpu);
+			kvm_dmp_show_cr3(vcpu);
 		}
 		e = kvm_dmp_engine_check(vcpu->kvm);
 	}
@@ -67,7 +93,8 @@ int kvm_dmp_load(struct kvm_vcpu *vcpu)
 	}
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);
-	return READ_ONCE(vm->engaged) ? 0 : kvm_mmu_load(vcpu);
+	/* It may have waited for the lock while the VM was disengaged. */
+	return READ_ONCE(vm->engaged) ? 0 : load_kvms(vcpu);
 }
 
 bool __kvm_dmp_new_pgd(struct kvm_vcpu *vcpu)
@@ -109,6 +136,23 @@ static void inject(struct kvm_vcpu *vcpu, const struct dmp_fault *fault)
 	kvm_inject_emulated_page_fault(vcpu, &exception);
 }
 
+int kvm_dmp_fault_end(struct kvm_vcpu *vcpu, enum dmp_fault_kind kind,
+		      gva_t gva, void *insn, int insn_len)
+{
+	switch (kind) {
+	case DMP_FAULT_TABLE:
+		kvm_dmp_note(vcpu, DMP_KIND_PF_TABLE);
+		break;
+	case DMP_FAULT_EMULATE:
+		kvm_dmp_note(vcpu, DMP_KIND_PF_MMIO);
+		break;
+	default:
+		/* Resolved, or no longer engaged: the guest tries again. */
+		return 1;
+	}
+	return x86_emulate_instruction(vcpu, gva, EMULTYPE_PF, insn, insn_len);
+}
+
 int kvm_dmp_page_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code,
 		       void *insn, int insn_len)
 {
@@ -127,21 +171,11 @@ int kvm_dmp_page_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code,
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);
 
-	switch (kind) {
-	case DMP_FAULT_GUEST:
+	if (kind == DMP_FAULT_GUEST) {
 		inject(vcpu, &fault);
 		return 1;
-	case DMP_FAULT_TABLE:
-		kvm_dmp_note(vcpu, DMP_KIND_PF_TABLE);
-		break;
-	case DMP_FAULT_EMULATE:
-		kvm_dmp_note(vcpu, DMP_KIND_PF_MMIO);
-		break;
-	default:
-		/* Resolved, or no longer engaged: the guest tries again. */
-		return 1;
 	}
-	return x86_emulate_instruction(vcpu, gva, EMULTYPE_PF, insn, insn_len);
+	return kvm_dmp_fault_end(vcpu, kind, gva, insn, insn_len);
 }
 
 bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu)

@@ -53,6 +53,13 @@ void kvm_dmp_engine_drop(struct kvm_dmp_engine *e);
  */
 struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm);
 
+/*
+ * A fault that was not the guest's is @kind: charge the exit and emulate the
+ * instruction, or let it run again. As an exit handler returns. Without the lock.
+ */
+int kvm_dmp_fault_end(struct kvm_vcpu *vcpu, enum dmp_fault_kind kind,
+		      gva_t gva, void *insn, int insn_len);
+
 /* Bring KVM's statistics up to date; under engine_lock. */
 void kvm_dmp_update_stats(struct kvm *kvm);
 
@@ -63,7 +70,10 @@ u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e);
  * Whether this allocation is the one to fail (kvm.dmp_fail_alloc); then the
  * kernel log says that it was made at @where.
  */
-bool kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where);
+bool __kvm_dmp_inject_failure(struct kvm_dmp_engine *e, unsigned long where,
+			      const char *file, unsigned int line);
+#define kvm_dmp_inject_failure(e, where) \
+	__kvm_dmp_inject_failure(e, where, __FILE__, __LINE__)
 
 /*
  * Memory (memory.c). gather_slots() fills in mmu.slot[], under slots_lock;

@@ -26,6 +26,7 @@ DEFINE_STATIC_KEY_FALSE(kvm_dmp_marks);
 
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_splicing);
 EXPORT_SYMBOL_GPL(kvm_dmp_splicing);
+DEFINE_STATIC_KEY_FALSE(kvm_dmp_targets);
 
 /* kvm.dmp: the mode of VMs created from now on. */
 static enum kvm_dmp_mode default_mode;

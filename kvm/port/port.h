@@ -115,6 +115,14 @@ struct kvm_dmp_vcpu {
 	bool inside, busy;
 	struct dmp_left left;
 	struct dmp_site *resume;	/* RIP may be inside of its splice */
+	bool deliver;			/* RIP is the #PF handler, and the fault
+					 * the guest's: on behind the filter
+					 */
+	u64 followed_cr3;		/* of the root that the engine has for the
+					 * loaded one; with .targets
+					 */
+	u32 targets_version;		/* of splicer->target[] the CPU knows */
+	u64 idt;			/* VT-x: what IDTR was; vendor/vmx.c */
 	struct {
 		bool pending;
 		u64 handler, home;	/* RIP now; where the fault was taken */
@@ -179,6 +187,23 @@ void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu);
 void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu);
 
 /*
+ * Debug registers, debugreg.c: whether a breakpoint of the guest's is in its
+ * kernel, or may be; and its access, KVM_DMP_DR: a write may disengage. True:
+ * handled, with *@ret.
+ */
+bool kvm_dmp_watches_kernel(struct kvm_vcpu *vcpu);
+bool kvm_dmp_move_dr(struct kvm_vcpu *vcpu, u32 info, int *ret);
+
+/*
+ * MOV to and from CR3 (cr3.c). show(): the guest is to read what vcpu->arch.cr3
+ * is, which was just taken into use; engine_lock. trapped(): the instruction at
+ * RIP has exited for one. write(): the one that @left says; as an exit handler.
+ */
+void kvm_dmp_show_cr3(struct kvm_vcpu *vcpu);
+void kvm_dmp_cr3_trapped(struct kvm_vcpu *vcpu);
+int kvm_dmp_write_cr3(struct kvm_vcpu *vcpu);
+
+/*
  * Wait until no vCPU but the caller's own uses the splicer. All have been asked
  * to leave the guest, and the engine is detached.
  */
@@ -200,17 +225,15 @@ void kvm_dmp_finish_all(struct kvm *kvm);
  */
 int kvm_dmp_undo(struct kvm *kvm, u64 rip);
 
+/* Likewise, with a reason of one's own. */
+int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why);
+
 /* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
 int kvm_dmp_audit(struct kvm *kvm);
 
 static inline u64 kvm_dmp_cr3_gfn(struct kvm_vcpu *vcpu)
 {
 	return (kvm_read_cr3(vcpu) & DMP_PTE_ADDR) >> PAGE_SHIFT;
-}
-
-static inline bool kvm_dmp_is_svm(void)
-{
-	return boot_cpu_has(X86_FEATURE_SVM);
 }
 
 /* The monitor as readers may see it: NULL when there is none or it is stale. */

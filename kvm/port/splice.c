@@ -9,6 +9,8 @@
 #include <asm/desc_defs.h>
 
 #include "engine.h"
+#include "cpuid.h"
+#include "lapic.h"
 #include "x86.h"
 
 /*
@@ -37,14 +39,17 @@ EXPORT_SYMBOL_GPL(kvm_dmp_int3_is_swint);
 /* A guest that was refused is tried again after so many loads of CR3, and more. */
 #define SPLICE_RETRY	100
 
+/* Stubs save flags by it; the first 64-bit CPUs had none. */
+static bool has_lahf(void)
+{
+	return boot_cpu_has(X86_FEATURE_LAHF_LM);
+}
+
 bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 {
-	static const u8 vmmcall[DMP_STUB_HYPERCALL] = { 0x0f, 0x01, 0xd9 };
 	struct dmp_splicer *s;
 
-	/* Stubs save flags by LAHF; the first 64-bit CPUs had none. */
-	if (!READ_ONCE(trust) || !kvm_x86_ops.dmp_intercepts ||
-	    !boot_cpu_has(X86_FEATURE_LAHF_LM))
+	if (!READ_ONCE(trust) || !has_lahf())
 		return true;
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s || kvm_dmp_inject_failure(e, _THIS_IP_)) {
@@ -59,7 +64,10 @@ bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 	s->implant = page_address(e->implant);
 	s->implant_hfn = page_to_pfn(e->implant);
 	s->threshold = max(READ_ONCE(threshold), 1u);
-	memcpy(s->hypercall, vmmcall, sizeof(vmmcall));
+	if (kvm_x86_ops.dmp_set_targets)
+		static_branch_enable(&kvm_dmp_targets);
+	BUILD_BUG_ON(sizeof(s->hypercall) != sizeof(kvm_x86_ops.dmp->hypercall));
+	memcpy(s->hypercall, kvm_x86_ops.dmp->hypercall, sizeof(s->hypercall));
 	return true;
 }
 
@@ -82,22 +90,41 @@ bool kvm_dmp_is_host_ram(u64 hfn, u64 pages)
 	       page_is_ram(hfn) && page_is_ram(hfn + pages - 1);
 }
 
-/* Where #PF leads to; 0 when that is no kernel's 64-bit handler. */
+/*
+ * Where #PF leads to; 0 when that is no kernel's 64-bit handler. Nor one that
+ * user mode may enter by INT $14: that pushes no error code. Read as the CPU
+ * does, with no regard to the privilege level the vCPU is at.
+ */
 static u64 find_handler(struct kvm_vcpu *vcpu, u64 *gate_gva)
 {
-	struct x86_exception e;
 	struct desc_ptr idt;
 	gate_desc gate;
+	gpa_t gpa;
 
 	static_call(kvm_x86_get_idt)(vcpu, &idt);
 	if (idt.size < (PF_VECTOR + 1) * sizeof(gate) - 1)
 		return 0;
 	*gate_gva = idt.address + PF_VECTOR * sizeof(gate);
-	if (kvm_read_guest_virt(vcpu, *gate_gva, &gate, sizeof(gate), &e))
+	/* The engine takes no gate that crosses a page: dmp_splicer_start(). */
+	gpa = kvm_mmu_gva_to_gpa_system(vcpu, *gate_gva, NULL);
+	if (gpa == INVALID_GPA || offset_in_page(gpa) > PAGE_SIZE - sizeof(gate) ||
+	    kvm_vcpu_read_guest(vcpu, gpa, &gate, sizeof(gate)))
 		return 0;
-	if (!gate.bits.p || gate.bits.type != GATE_INTERRUPT)
+	if (!gate.bits.p || gate.bits.type != GATE_INTERRUPT || gate.bits.dpl)
 		return 0;
 	return gate_offset(&gate);
+}
+
+/*
+ * How many values of CR3 the CPU lets pass. None where they may hold a PCID: a
+ * machine root has but one name.
+ */
+static u32 cr3_targets(struct kvm_vcpu *vcpu)
+{
+	u32 count = static_call(kvm_x86_dmp_set_targets)(vcpu, NULL, 0);
+
+	return guest_cpuid_has(vcpu, X86_FEATURE_PCID) ? 0 :
+	       min_t(u32, count, DMP_TARGETS_MAX);
 }
 
 void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
@@ -115,12 +142,25 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 	vm->splice_retry = U64_MAX;
 	if (!e->splicer) {
 		if (vm->mode == KVM_DMP_ON)
-			vm->splice_refusal = kvm_x86_ops.dmp_intercepts ?
-				DMP_START_UNTRUSTED : DMP_START_CPU;
+			vm->splice_refusal = has_lahf() ? DMP_START_UNTRUSTED :
+							  DMP_START_CPU;
 		return;
 	}
+	e->splicer->targets = cr3_targets(vcpu);
 	start.handler = find_handler(vcpu, &start.gate);
-	vm->splice_refusal = dmp_splicer_start(&e->mmu, e->splicer, &start);
+	/* An interrupt that is delivered without an exit would see the implant. */
+	if (kvm_vcpu_apicv_active(vcpu))
+		vm->splice_refusal = DMP_START_CPU;
+	/* Such a guest would be engaged and disengaged for ever. */
+	else if (vm->policy.by_reason[DMP_REASON_CODE])
+		vm->splice_refusal = DMP_START_CODE;
+	else if (vcpu->guest_debug)
+		vm->splice_refusal = DMP_START_DEBUGGER;
+	else if (kvm_dmp_watches_kernel(vcpu))
+		vm->splice_refusal = DMP_START_DEBUG;
+	else
+		vm->splice_refusal = dmp_splicer_start(&e->mmu, e->splicer,
+						       &start);
 	if (vm->splice_refusal) {
 		vm->splice_retry = 2 * e->mmu.stats.root_loads + SPLICE_RETRY;
 		return;
@@ -128,15 +168,20 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 	d->splicer = e->splicer;
 	d->injected.pending = false;
 	d->resume = NULL;
-	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, true);
+	d->deliver = false;
+	d->targets_version = 0;
+	static_call(kvm_x86_dmp_intercepts)(vcpu, true);
+	static_call(kvm_x86_update_exception_bitmap)(vcpu);
 }
 
 void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.dmp->splicer = NULL;
 	vcpu->arch.dmp->resume = NULL;
+	vcpu->arch.dmp->deliver = false;
 	kvm_dmp_unwind_begun(vcpu);
-	static_call_cond(kvm_x86_dmp_intercepts)(vcpu, false);
+	static_call(kvm_x86_dmp_intercepts)(vcpu, false);
+	static_call(kvm_x86_update_exception_bitmap)(vcpu);
 }
 
 /* It leaves on its way out of the guest, which takes no lock and never waits. */
@@ -179,7 +224,7 @@ void kvm_dmp_finish_all(struct kvm *kvm)
 }
 
 /* Those that @rip names, under engine_lock with the vCPU outside. */
-static int undo_sites(struct dmp_mmu *mmu, u64 rip)
+static int undo_sites(struct dmp_mmu *mmu, u64 rip, enum dmp_site_refusal why)
 {
 	struct dmp_splicer *s = mmu->splicer;
 	int r = -ENOENT;
@@ -191,13 +236,13 @@ static int undo_sites(struct dmp_mmu *mmu, u64 rip)
 		if (s->site[i].state != DMP_SITE_SPLICED ||
 		    (rip && s->site[i].rip != rip))
 			continue;
-		dmp_site_undo(mmu, &s->site[i], DMP_SITE_ASKED);
+		dmp_site_undo(mmu, &s->site[i], why);
 		r = 0;
 	}
 	return r;
 }
 
-int kvm_dmp_undo(struct kvm *kvm, u64 rip)
+int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
 	struct kvm_dmp_engine *e = NULL;
@@ -210,10 +255,15 @@ int kvm_dmp_undo(struct kvm *kvm, u64 rip)
 		/* As for an audit. It flushes before it enters again. */
 		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
 		kvm_dmp_finish_all(kvm);
-		r = undo_sites(&vm->engine->mmu, rip);
+		r = undo_sites(&vm->engine->mmu, rip, why);
 		e = kvm_dmp_engine_check(kvm);
 	}
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);
 	return r;
+}
+
+int kvm_dmp_undo(struct kvm *kvm, u64 rip)
+{
+	return kvm_dmp_undo_site(kvm, rip, DMP_SITE_ASKED);
 }

@@ -7,13 +7,13 @@
  * exception to be the implant's.
  */
 #include <asm/desc_defs.h>
-#include <asm/svm.h>
-#include <asm/vmx.h>
 
 #include "engine.h"
+#include "target.h"
 #include "mmu.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"
+#include "dmp_trace.h"
 
 bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu)
 {
@@ -22,19 +22,39 @@ bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu)
 EXPORT_SYMBOL_GPL(__kvm_dmp_spliced);
 
 /*
- * The guest goes on with an instruction that a splice has displaced. It may as
- * well do so in the stub at once, where the #BP would lead it; unless an event
- * is delivered first, which must not see that.
+ * The guest goes on with an instruction that a splice has displaced: in the stub,
+ * where the #BP would lead it, or has led it. Or with its #PF handler, behind
+ * the filter. Not before the very entry to the guest, and not when an event is
+ * delivered first, which must not see that: then it comes by again.
  */
-static void resume_in_stub(struct kvm_vcpu *vcpu)
+static void go_on_in_implant(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-	u64 to = dmp_site_resume(d->resume, kvm_rip_read(vcpu));
+	u64 rip = kvm_rip_read(vcpu), to;
 
+	if (d->deliver)
+		to = rip == d->splicer->prologue.rip ?
+		     d->splicer->implant->deliver : 0;
+	else
+		to = dmp_site_resume(d->resume, rip);
 	d->resume = NULL;
+	d->deliver = false;
 	if (to && !vcpu->arch.exception.injected &&
 	    !vcpu->arch.interrupt.injected && !vcpu->arch.nmi_injected)
 		kvm_rip_write(vcpu, to);
+}
+
+/* The CPU is to know what stubs may load. */
+static void tell_targets(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	u64 value[DMP_TARGETS_MAX];
+	u32 i;
+
+	d->targets_version = d->splicer->targets_version;
+	for (i = 0; i < d->splicer->targets_used; i++)
+		value[i] = dmp_target_value(&d->splicer->target[i]);
+	static_call(kvm_x86_dmp_set_targets)(vcpu, value, i);
 }
 
 void __kvm_dmp_enter(struct kvm_vcpu *vcpu)
@@ -46,8 +66,11 @@ void __kvm_dmp_enter(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(d->busy, true);
 	WRITE_ONCE(d->inside, true);
 	d->begun.pending = false;
-	if (d->resume)
-		resume_in_stub(vcpu);
+	if (d->resume || d->deliver)
+		go_on_in_implant(vcpu);
+	if (static_branch_unlikely(&kvm_dmp_targets) &&
+	    d->targets_version != d->splicer->targets_version)
+		tell_targets(vcpu);
 }
 
 /* From here on d->splicer may go. */
@@ -67,25 +90,27 @@ void __kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address, u16 error_code)
 	d->injected.error_code = error_code;
 }
 
-static u32 exit_reason(struct kvm_vcpu *vcpu, u64 *info1)
-{
-	u32 reason, intr, code;
-	u64 info2;
-
-	static_call(kvm_x86_get_exit_info)(vcpu, &reason, info1, &info2, &intr,
-					   &code);
-	return reason;
-}
-
 static bool is_hypercall(struct kvm_vcpu *vcpu)
 {
-	u64 info1;
+	u32 info;
 
-	return exit_reason(vcpu, &info1) == (kvm_dmp_is_svm() ?
-		(u32)SVM_EXIT_VMMCALL : (u32)EXIT_REASON_VMCALL);
+	return static_call(kvm_x86_dmp_event)(vcpu, &info) == KVM_DMP_HYPERCALL;
 }
 
 static_assert(VCPU_REGS_RSP == 4 && VCPU_REGS_R15 == 15);
+
+static void trace_leave(struct kvm_vcpu *vcpu, u64 rip, u64 home)
+{
+	u32 reason, intr, code;
+	u64 info1, info2;
+
+	if (!trace_kvm_dmp_leave_enabled())
+		return;
+	static_call(kvm_x86_get_exit_info)(vcpu, &reason, &info1, &info2, &intr,
+					   &code);
+	trace_kvm_dmp_leave(vcpu->vcpu_id, reason, rip, home,
+			    &vcpu->arch.dmp->left);
+}
 
 static void leave(struct kvm_vcpu *vcpu)
 {
@@ -106,6 +131,34 @@ static void leave(struct kvm_vcpu *vcpu)
 		kvm_rip_write(vcpu, regs.rip);
 	if (regs.rflags != was.rflags)
 		static_call(kvm_x86_set_rflags)(vcpu, regs.rflags);
+	trace_leave(vcpu, was.rip, regs.rip);
+}
+
+/* User mode may stand at the implant's addresses, too, but never runs there. */
+static bool is_in_implant(struct kvm_vcpu *vcpu)
+{
+	return dmp_splicer_has(vcpu->arch.dmp->splicer, kvm_rip_read(vcpu)) &&
+	       !static_call(kvm_x86_get_cpl)(vcpu);
+}
+
+/*
+ * The guest may have loaded CR3 by itself. That it did holds until the engine
+ * has followed: the vCPU may enter again before that.
+ */
+static void note_switch(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	u64 cr3 = d->splicer->implant->guest_cr3;
+
+	d->left.switched = DMP_SWITCHED_NOT;
+	if (cr3 == d->followed_cr3)
+		return;
+	vcpu->arch.cr3 = cr3;
+	kvm_register_mark_dirty(vcpu, VCPU_EXREG_CR3);
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+	d->left.switched = d->left.unfinished ? DMP_SWITCHED_TOO :
+						DMP_SWITCHED_ONLY;
+	d->left.unfinished = true;
 }
 
 void __kvm_dmp_leave(struct kvm_vcpu *vcpu)
@@ -115,12 +168,15 @@ void __kvm_dmp_leave(struct kvm_vcpu *vcpu)
 	if (!d || !d->inside)
 		return;
 	d->resume = NULL;
-	if (likely(!dmp_splicer_has(d->splicer, kvm_rip_read(vcpu)))) {
+	d->deliver = false;
+	if (likely(!is_in_implant(vcpu))) {
 		d->left.kind = DMP_LEFT_OUTSIDE;
 		d->left.unfinished = false;
 	} else {
 		leave(vcpu);
 	}
+	if (static_branch_unlikely(&kvm_dmp_targets))
+		note_switch(vcpu);
 	smp_store_release(&d->inside, false);	/* pairs with wait_outside() */
 }
 
@@ -134,11 +190,14 @@ void kvm_dmp_finish(struct kvm_vcpu *vcpu)
 		return;
 	d->left.unfinished = false;
 	/* Without an engine there is nothing to follow. */
-	if (vm->engaged && vm->engine->mmu.splicer == d->splicer)
-		dmp_splicer_finish(&vm->engine->mmu, &d->left);
+	if (!vm->engaged || vm->engine->mmu.splicer != d->splicer)
+		return;
+	d->followed_cr3 = d->splicer->implant->guest_cr3;
+	dmp_splicer_finish(&vm->engine->mmu, &d->left);
 }
 
-static void finish(struct kvm_vcpu *vcpu)
+/* The engine when it was detached for that: until it is dropped, d->splicer stays. */
+static struct kvm_dmp_engine *finish(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
 	struct kvm_dmp_engine *e = NULL;
@@ -148,7 +207,7 @@ static void finish(struct kvm_vcpu *vcpu)
 	if (vm->engaged)
 		e = kvm_dmp_engine_check(vcpu->kvm);
 	mutex_unlock(&vm->engine_lock);
-	kvm_dmp_engine_drop(e);
+	return e;
 }
 
 /*
@@ -196,12 +255,16 @@ static bool load_segment(struct kvm_vcpu *vcpu, u16 selector, int seg)
  */
 static bool unwind(struct kvm_vcpu *vcpu, u64 rip, const struct fault_frame *f)
 {
-	struct kvm_segment cs;
+	struct kvm_segment cs, ss;
 
 	kvm_get_segment(vcpu, &cs, VCPU_SREG_CS);
+	kvm_get_segment(vcpu, &ss, VCPU_SREG_SS);
 	if ((u16)f->cs != cs.selector &&
-	    (!load_segment(vcpu, f->cs, VCPU_SREG_CS) ||
-	     !load_segment(vcpu, f->ss, VCPU_SREG_SS)))
+	    !load_segment(vcpu, f->cs, VCPU_SREG_CS))
+		return false;
+	/* An IST empties SS without another CS. */
+	if ((u16)f->ss != ss.selector &&
+	    !load_segment(vcpu, f->ss, VCPU_SREG_SS))
 		return false;
 	kvm_rip_write(vcpu, rip);
 	kvm_rsp_write(vcpu, f->rsp);
@@ -209,24 +272,43 @@ static bool unwind(struct kvm_vcpu *vcpu, u64 rip, const struct fault_frame *f)
 	return true;
 }
 
+/* The agent's stack is in no memory of the guest's. */
 static bool read_frame(struct kvm_vcpu *vcpu, unsigned int skip,
 		       struct fault_frame *frame)
 {
+	const struct dmp_splicer *s = vcpu->arch.dmp->splicer;
+	u64 rsp = kvm_rsp_read(vcpu);
 	struct x86_exception e;
 
 	frame->error_code = 0;
-	return !kvm_read_guest_virt(vcpu, kvm_rsp_read(vcpu), (u8 *)frame + skip,
+	if (s && rsp - s->implant_gva <= DMP_IMPLANT_BYTES - sizeof(*frame)) {
+		memcpy((u8 *)frame + skip, (u8 *)s->implant + (rsp - s->implant_gva),
+		       sizeof(*frame) - skip);
+		return true;
+	}
+	return !kvm_read_guest_virt(vcpu, rsp, (u8 *)frame + skip,
 				    sizeof(*frame) - skip, &e);
+}
+
+/* User mode may have jumped to the implant: its RIP is its own. */
+static bool is_users(const struct fault_frame *frame)
+{
+	return (frame->cs & 3) == 3;
+}
+
+static u64 frame_home(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
+{
+	return is_users(frame) ? frame->rip :
+	       dmp_splicer_home(vcpu->arch.dmp->splicer, frame->rip);
 }
 
 /* The fault was hidden, and is over: back to where it was taken. */
 static int resume_interrupted(struct kvm_vcpu *vcpu, unsigned int skip)
 {
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 	struct fault_frame frame;
 
 	if (!read_frame(vcpu, skip, &frame) ||
-	    !unwind(vcpu, dmp_splicer_home(d->splicer, frame.rip), &frame))
+	    !unwind(vcpu, frame_home(vcpu, &frame), &frame))
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 	return 1;
 }
@@ -235,7 +317,7 @@ static u32 frame_access(const struct fault_frame *frame)
 {
 	u32 access = frame->error_code & (DMP_PF_W | DMP_PF_U | DMP_PF_I);
 
-	if (!(access & DMP_PF_U) && (frame->cs & 3) != 3 &&
+	if (!(access & DMP_PF_U) && !is_users(frame) &&
 	    frame->rflags & X86_EFLAGS_AC)
 		access |= DMP_ACCESS_AC;
 	return access;
@@ -243,7 +325,7 @@ static u32 frame_access(const struct fault_frame *frame)
 
 /* To the guest's handler, with the frame mended. */
 static int deliver(struct kvm_vcpu *vcpu, struct fault_frame *frame,
-		   u32 error_code, u64 home)
+		   u64 error_code, u64 home)
 {
 	struct x86_exception e;
 	struct fault_frame was = *frame;
@@ -252,7 +334,7 @@ static int deliver(struct kvm_vcpu *vcpu, struct fault_frame *frame,
 	++vcpu->stat.pf_guest;
 	frame->error_code = error_code;
 	frame->rip = home;
-	kvm_rip_write(vcpu, vcpu->arch.dmp->splicer->implant->deliver);
+	vcpu->arch.dmp->deliver = true;
 	if ((was.error_code != error_code || was.rip != home) &&
 	    kvm_write_guest_virt_system(vcpu, kvm_rsp_read(vcpu), frame,
 					2 * sizeof(u64), &e))
@@ -271,6 +353,48 @@ static bool is_injected(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
 	return is;
 }
 
+/*
+ * The vCPU is at its #PF handler, and the filter has still to look at the
+ * fault. Should the splice be gone before it does, the guest would see what
+ * may be a hidden one: then the fault is unwound instead, and taken again.
+ */
+static void note_begun(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct fault_frame frame;
+
+	d->begun.handler = kvm_rip_read(vcpu);
+	d->begun.pending = read_frame(vcpu, 0, &frame);
+	if (d->begun.pending)
+		d->begun.home = frame_home(vcpu, &frame);
+}
+
+/*
+ * A fault in the agent, which takes none: something that it relies on does not
+ * hold. What it was doing is done by the VMM, and then it is over.
+ */
+static int agent_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
+{
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+
+	if (!unwind(vcpu, frame->rip, frame))
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+	leave(vcpu);
+	if (d->left.kind == DMP_LEFT_FAULT_BEGUN)
+		note_begun(vcpu);
+	mutex_lock(&vm->engine_lock);
+	kvm_dmp_finish(vcpu);
+	if (vm->engaged && vm->engine->mmu.splicer == d->splicer) {
+		dmp_mmu_stuck(&vm->engine->mmu);
+		e = kvm_dmp_engine_check(vcpu->kvm);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+	return 1;
+}
+
 /* The filter asks. The vCPU is at the guest's handler, with the CPU's frame. */
 static int filter_asks(struct kvm_vcpu *vcpu)
 {
@@ -286,7 +410,13 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 	kvm_dmp_note(vcpu, DMP_KIND_PF_HIDDEN);
 	if (!read_frame(vcpu, 0, &frame))
 		return resume_interrupted(vcpu, 0);
-	home = dmp_splicer_home(d->splicer, frame.rip);
+	if (!is_users(&frame) && dmp_splicer_in_agent(d->splicer, frame.rip))
+		return agent_faulted(vcpu, &frame);
+	/* INT $14 in the kernel: no error code, but its RIP. */
+	if (frame.error_code >> 32)
+		return deliver(vcpu, &frame, frame.error_code, frame.rip);
+	home = frame_home(vcpu, &frame);
+	kvm_dmp_charge_to(vcpu, home, frame.cs & 3);
 	if (is_injected(vcpu, &frame))
 		return deliver(vcpu, &frame, frame.error_code, home);
 
@@ -310,55 +440,78 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 	kvm_dmp_engine_drop(e);
 	be_idle(d);
-	switch (kind) {
-	case DMP_FAULT_TABLE:
-		kvm_dmp_note(vcpu, DMP_KIND_PF_TABLE);
-		break;
-	case DMP_FAULT_EMULATE:
-		kvm_dmp_note(vcpu, DMP_KIND_PF_MMIO);
-		break;
-	default:
-		return 1;
-	}
-	return x86_emulate_instruction(vcpu, fault.gva, EMULTYPE_PF, NULL, 0);
+	return kvm_dmp_fault_end(vcpu, kind, fault.gva, NULL, 0);
 }
 
 /*
  * ---- Other exits ----
  */
 
+/*
+ * Whoever disengages at the same time waits for this vCPU to be idle. And this one
+ * may have an engine to drop (handle_exit()), which kvm_dmp_disengage() waits for.
+ */
+static void disengage(struct kvm_vcpu *vcpu, enum dmp_reason why)
+{
+	be_idle(vcpu->arch.dmp);
+	if (READ_ONCE(vcpu->kvm->arch.dmp->engaged))
+		kvm_dmp_disengage(vcpu->kvm, why);
+}
+
+/* It came to the middle of an instruction in a splice, where others lie. */
+static bool entered_inside(struct kvm_vcpu *vcpu)
+{
+	u64 site;
+
+	if (!dmp_splicer_is_within(vcpu->arch.dmp->splicer, kvm_rip_read(vcpu), &site))
+		return false;
+	if (kvm_dmp_undo_site(vcpu->kvm, site, DMP_SITE_ENTERED) == -EBUSY)
+		disengage(vcpu, DMP_REASON_IDT);
+	return true;
+}
+
 /* A #BP at @rip: of a splice's, or the guest's own. */
 static bool breakpoint(struct kvm_vcpu *vcpu)
 {
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 	u64 rip = kvm_rip_read(vcpu);
-	u64 resume = dmp_splicer_breakpoint(vcpu->arch.dmp->splicer, rip);
 
-	if (resume) {
-		kvm_rip_write(vcpu, resume);
+	if (dmp_splicer_breakpoint(d->splicer, rip)) {
+		d->resume = dmp_splicer_site(d->splicer, rip);
 		return true;
 	}
+	if (entered_inside(vcpu))
+		return true;
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		return false;
 	kvm_queue_exception(vcpu, BP_VECTOR);
 	return true;
 }
 
-/* INT3 or INT n, where the former exits as the latter. */
+/* INT3 or INT n, where the former exits as the latter. Both may have prefixes. */
 static bool software_interrupt(struct kvm_vcpu *vcpu)
 {
+	u64 rip = kvm_rip_read(vcpu), site;
 	struct x86_exception e;
-	u8 insn[2];
+	unsigned int i;
+	u8 byte;
 
 	/* In the middle of a splice the guest's memory has something else. */
-	if (dmp_splicer_breakpoint(vcpu->arch.dmp->splicer, kvm_rip_read(vcpu)))
+	if (dmp_splicer_breakpoint(vcpu->arch.dmp->splicer, rip) ||
+	    dmp_splicer_is_within(vcpu->arch.dmp->splicer, rip, &site))
 		return breakpoint(vcpu);
-	if (kvm_read_guest_virt(vcpu, kvm_rip_read(vcpu), insn, 1, &e))
-		return true;
-	if (insn[0] == DMP_SPLICE_INT3)
-		return breakpoint(vcpu);
-	if (kvm_read_guest_virt(vcpu, kvm_rip_read(vcpu) + 1, insn + 1, 1, &e))
-		return true;
-	kvm_queue_interrupt(vcpu, insn[1], true);
+	for (i = 0; i < DMP_INSN_LEN_MAX; i++) {
+		if (kvm_read_guest_virt(vcpu, rip + i, &byte, 1, &e))
+			return true;
+		if (byte == DMP_SPLICE_INT3)
+			return breakpoint(vcpu);
+		if (byte == 0xcd)
+			break;
+	}
+	if (!kvm_read_guest_virt(vcpu, rip + i + 1, &byte, 1, &e)) {
+		kvm_queue_interrupt(vcpu, byte, true);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
 	return true;
 }
 
@@ -380,47 +533,70 @@ static bool single_step(struct kvm_vcpu *vcpu, int *ret)
 	return true;
 }
 
-static bool svm_exit(struct kvm_vcpu *vcpu, int *ret)
+/*
+ * A fault that could not be delivered: perhaps for our tables, since the CPU
+ * itself wrote a page table. The instruction runs again, on KVM's; should it be
+ * the guest's own #DF, it comes again. What else was being delivered is in
+ * KVM's queue.
+ */
+static void double_fault(struct kvm_vcpu *vcpu)
 {
-	u64 info1;
+	disengage(vcpu, DMP_REASON_DOUBLE_FAULT);
+	if (vcpu->arch.exception.injected &&
+	    vcpu->arch.exception.vector == PF_VECTOR)
+		kvm_clear_exception_queue(vcpu);
+}
 
-	switch (exit_reason(vcpu, &info1)) {
-	case SVM_EXIT_EXCP_BASE + BP_VECTOR:
+/* In the fast path it was served already, but the vCPU may not enter yet. */
+static int stub_asks(struct kvm_vcpu *vcpu, fastpath_t fastpath)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	if (d->left.stub.cr3 != DMP_REG_NONE && fastpath == EXIT_FASTPATH_NONE)
+		return kvm_dmp_write_cr3(vcpu);
+	d->resume = d->left.site;
+	return 1;
+}
+
+/* The exit is one that the stub wants: for its hypercall, or its MOV to CR3. */
+static bool is_stubs(const struct kvm_dmp_vcpu *d, enum kvm_dmp_event event)
+{
+	return event == KVM_DMP_HYPERCALL ||
+	       (event == KVM_DMP_CR3 && d->left.stub.cr3 != DMP_REG_NONE);
+}
+
+/* False: it is KVM's as well. */
+static bool handle_event(struct kvm_vcpu *vcpu, enum kvm_dmp_event event,
+			 u32 info, int *ret)
+{
+	switch (event) {
+	case KVM_DMP_BREAKPOINT:
 		return breakpoint(vcpu);
-	case SVM_EXIT_EXCP_BASE + DB_VECTOR:
+	case KVM_DMP_UNDEFINED:
+		return entered_inside(vcpu);
+	case KVM_DMP_DEBUG:
 		return single_step(vcpu, ret);
-	case SVM_EXIT_SWINT:
+	case KVM_DMP_SOFT_INT:
 		return software_interrupt(vcpu);
-	case SVM_EXIT_EXCP_BASE + SS_VECTOR:
-		kvm_queue_exception_e(vcpu, SS_VECTOR, info1);
+	case KVM_DMP_FAULT:
+		kvm_queue_exception_e(vcpu, info >> 16, (u16)info);
 		return true;
-	case SVM_EXIT_EXCP_BASE + DF_VECTOR:
-		/* A fault that could not be delivered; perhaps for our tables. */
-		kvm_dmp_disengage(vcpu->kvm, DMP_REASON_DOUBLE_FAULT);
-		kvm_queue_exception_e(vcpu, DF_VECTOR, 0);
+	case KVM_DMP_DOUBLE_FAULT:
+		double_fault(vcpu);
 		return true;
-	case SVM_EXIT_IDTR_WRITE:
-		kvm_dmp_disengage(vcpu->kvm, DMP_REASON_IDT);
-		return true;
+	case KVM_DMP_DR:
+		be_idle(vcpu->arch.dmp);
+		return kvm_dmp_move_dr(vcpu, info, ret);
+	case KVM_DMP_IDT:
+	case KVM_DMP_IDT_LOADED:
+		disengage(vcpu, DMP_REASON_IDT);
+		return event == KVM_DMP_IDT;
+	case KVM_DMP_CR3:
+		kvm_dmp_cr3_trapped(vcpu);
+		return false;
 	default:
 		return false;
 	}
-}
-
-/*
- * The vCPU is at its #PF handler, and the filter has still to look at the
- * fault. Should the splice be gone before it does, the guest would see what
- * may be a hidden one: then the fault is unwound instead, and taken again.
- */
-static void note_begun(struct kvm_vcpu *vcpu)
-{
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-	struct fault_frame frame;
-
-	d->begun.handler = kvm_rip_read(vcpu);
-	d->begun.pending = read_frame(vcpu, 0, &frame);
-	if (d->begun.pending)
-		d->begun.home = dmp_splicer_home(d->splicer, frame.rip);
 }
 
 void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu)
@@ -436,16 +612,13 @@ void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu)
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 }
 
-static bool handle_exit(struct kvm_vcpu *vcpu, int *ret)
+/* Of the exit of a vCPU that has left the implant; nothing is unfinished. */
+static bool handle_left(struct kvm_vcpu *vcpu, fastpath_t fastpath, int *ret)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	enum kvm_dmp_event event;
+	u32 info = 0;
 
-	*ret = 1;
-	/* First what needs the splicer: finishing may disengage, and free it. */
-	if (d->left.kind == DMP_LEFT_UNWIND)
-		resume_interrupted(vcpu, sizeof(u64));
-	if (d->left.unfinished)
-		finish(vcpu);
 	switch (d->left.kind) {
 	case DMP_LEFT_FAULT_ASKED:
 		*ret = filter_asks(vcpu);
@@ -456,17 +629,41 @@ static bool handle_exit(struct kvm_vcpu *vcpu, int *ret)
 		note_begun(vcpu);
 		return false;
 	case DMP_LEFT_HOME:
-		if (is_hypercall(vcpu)) {
-			d->resume = d->left.site;
-			return true;
-		}
-		break;
 	case DMP_LEFT_OUTSIDE:
 		break;
 	}
+	event = static_call(kvm_x86_dmp_event)(vcpu, &info);
+	if (d->left.kind == DMP_LEFT_HOME && is_stubs(d, event)) {
+		kvm_dmp_charge_to(vcpu, d->left.site->rip, 0);
+		*ret = stub_asks(vcpu, fastpath);
+		return true;
+	}
 	if (!vcpu->arch.exception.pending && !vcpu->arch.exception.injected)
 		d->injected.pending = false;
-	return kvm_dmp_is_svm() && svm_exit(vcpu, ret);
+	return handle_event(vcpu, event, info, ret);
+}
+
+/*
+ * Finishing may end the engagement. The splicer, which is in use until the exit is
+ * handled, goes after that; what is left for the next entry goes with it.
+ */
+static bool handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath, int *ret)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct kvm_dmp_engine *e = NULL;
+	bool handled;
+
+	*ret = 1;
+	if (d->left.kind == DMP_LEFT_UNWIND)
+		resume_interrupted(vcpu, sizeof(u64));
+	if (d->left.unfinished)
+		e = finish(vcpu);
+	handled = handle_left(vcpu, fastpath, ret);
+	if (e) {
+		d->resume = NULL;
+		kvm_dmp_engine_drop(e);
+	}
+	return handled;
 }
 
 int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath)
@@ -475,9 +672,13 @@ int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath)
 	bool handled = false;
 	int ret = 1;
 
-	kvm_dmp_exit_begin(vcpu);
+	/* Noted already: served in the fast path. */
+	if (vcpu->arch.dmp_exit.meta)
+		__kvm_dmp_leave(vcpu);
+	else
+		kvm_dmp_exit_begin(vcpu);
 	if (d && d->busy) {
-		handled = handle_exit(vcpu, &ret);
+		handled = handle_exit(vcpu, fastpath, &ret);
 		be_idle(d);
 	}
 	if (!handled)

@@ -7,10 +7,17 @@
 
 u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e)
 {
+	u64 bytes;
+
 	if (!e)
 		return 0;
-	return (e->mmu.pages << PAGE_SHIFT) + sizeof(*e) +
-	       e->frames * sizeof(struct dmp_frame);
+	bytes = (e->mmu.pages << PAGE_SHIFT) + sizeof(*e) +
+		e->frames * sizeof(struct dmp_frame);
+	/* Code and tables of the implant's are among the pages. */
+	if (e->splicer)
+		bytes += sizeof(*e->splicer) +
+			 (PAGE_SIZE << get_order(DMP_IMPLANT_BYTES));
+	return bytes;
 }
 
 void kvm_dmp_update_stats(struct kvm *kvm)

@@ -221,6 +221,7 @@ void case_make(struct world *world, struct filter_case *c)
 	c->calm = world_one_in(world, 2);
 	c->lazy = !world_one_in(world, 4);
 	c->state = world_random(world) & DMP_IMPLANT_LAZY_D;
+	c->answer = world_random(world) % (DMP_AGENT_RESOLVED + 1);
 	c->tables.levels = 4 + world_random(world) % 2;
 	c->paging = (struct dmp_paging){
 		.levels = c->tables.levels,
@@ -261,6 +262,7 @@ void case_place(struct world *world, const struct filter_case *c)
 		(world->records[t->gfn[t->levels]].leaf & DMP_PTE_ADDR);
 	implant->levels = t->levels;
 	implant->state = c->state;
+	implant->agent.answer = c->answer;
 	implant->deliver = DELIVER_GVA;
 	implant->trap = TRAP_BIT;
 	implant->frame_mask = FRAME_MASK;
@@ -291,9 +293,9 @@ void case_print(const struct filter_case *c, const struct expected *want)
 	const struct tables *t = &c->tables;
 	unsigned int level;
 
-	fprintf(stderr, "error code %llx, rip %llx, cr2 %llx, state %x, leaf mask %llx; %s\n",
-		c->fault.frame[0], c->fault.frame[1], c->fault.cr2, c->state, c->leaf_mask,
-		name[want->outcome]);
+	fprintf(stderr, "error code %llx, rip %llx, cr2 %llx, state %x, agent's answer %u, leaf mask %llx; %s\n",
+		c->fault.frame[0], c->fault.frame[1], c->fault.cr2, c->state, c->answer,
+		c->leaf_mask, name[want->outcome]);
 	for (level = t->levels; level; level--)
 		fprintf(stderr, "  level %u: guest %016llx machine %016llx\n", level,
 			t->guest[level], t->machine[level]);

@@ -29,6 +29,7 @@ struct filter_case {
 	struct dmp_paging paging;
 	u64 leaf_mask;
 	u32 state;
+	u32 answer;		/* of the agent, should it be asked */
 	enum memory memory;
 	struct walk walk;	/* in the implant, before */
 	struct walk right;	/* what a walk finds, if it gets to level 1 */
@@ -44,6 +45,7 @@ struct expected {
 	u64 gfn;		/* of the page, if resolved */
 	u32 writable;		/* of its frame, afterwards */
 	u32 state;
+	bool by_agent;		/* it has resolved what is; tables do not change */
 };
 
 /* Make a case and put it into @world. */

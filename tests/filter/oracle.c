@@ -46,18 +46,32 @@ static bool guest_allows(const struct world *world, const struct filter_case *c,
 	return dmp_perm_allows(&c->paging, &perm, access);
 }
 
+/* The agent is a stand-in, with an answer chosen beforehand. */
+static void expect_agent(const struct filter_case *c, struct expected *want)
+{
+	static const enum outcome outcome[] = {
+		[DMP_AGENT_ASK] = HYPERCALL,
+		[DMP_AGENT_DELIVER] = DELIVERED,
+		[DMP_AGENT_RESOLVED] = RESOLVED,
+	};
+
+	want->outcome = outcome[c->answer];
+	want->by_agent = c->answer == DMP_AGENT_RESOLVED;
+}
+
 static void expect_lazy(const struct world *world, const struct filter_case *c,
 			struct expected *want)
 {
 	u32 access = c->fault.frame[0] & (DMP_PF_W | DMP_PF_U | DMP_PF_I);
 	u64 entry = c->tables.guest[1], gfn = dmp_pte_gfn(entry), leaf;
 
-	want->outcome = HYPERCALL;
+	expect_agent(c, want);
 	if (!machine_is_lazy(c) || !guest_allows(world, c, access))
 		return;
 	leaf = world->records[gfn].leaf;
 	if (entry & DMP_PTE_RW && !(leaf & DMP_PTE_RW))
 		return;
+	want->by_agent = false;
 	entry |= DMP_PTE_A;
 	if (access & DMP_PF_W)
 		entry |= DMP_PTE_D;
@@ -80,15 +94,23 @@ struct expected case_expect(const struct world *world, const struct filter_case 
 	};
 	u64 code = c->fault.frame[0];
 
-	if (code & DMP_PF_RSVD) {
-		if (code & DMP_PF_U)
-			expect_lazy(world, c, &want);
-	} else if (code & DMP_PF_U) {
-		if (!(code & DMP_PF_P) || !(code & DMP_PF_W) ||
-		    !(c->state & DMP_IMPLANT_LAZY_D))
+	if (!(code & DMP_PF_U)) {
+		if (is_public(c->fault.frame[1]))
+			return want;
+		if (code & (DMP_PF_P | DMP_PF_RSVD))
+			expect_agent(c, &want);
+		else
 			want.outcome = DELIVERED;
-	} else if (!(code & DMP_PF_P) && !is_public(c->fault.frame[1])) {
+	} else if (code & DMP_PF_RSVD) {
+		expect_lazy(world, c, &want);
+	} else if (!(code & DMP_PF_P)) {
 		want.outcome = DELIVERED;
+	} else if (code & DMP_PF_W && !(c->state & DMP_IMPLANT_LAZY_D)) {
+		/* A page of the kernel's may be the implant's. */
+		if (!(c->fault.cr2 >> 63))
+			want.outcome = DELIVERED;
+	} else {
+		expect_agent(c, &want);
 	}
 	return want;
 }

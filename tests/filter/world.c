@@ -54,10 +54,13 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 		world->on_step(world, offset);
 	if (world->returning)
 		return;
-	if (is_end(rip) || (world->stop_at && world->steps + 1 == world->stop_at)) {
+	if (is_end(rip) || (world->stop_at && world->steps + 1 == world->stop_at &&
+			     offset < DMP_PAGE_SIZE)) {
 		uc_emu_stop(uc);
 		return;
 	}
+	if (offset >= DMP_PAGE_SIZE)	/* the agent's */
+		return;
 	world->steps++;
 	if (offset < DMP_PAGE_SIZE)
 		memset(world->ran + offset, 1, size);
@@ -109,6 +112,9 @@ struct world *world_new(u64 seed)
 	world->records = (void *)((char *)pages(world, RECORDS_GVA & -4096ull, 1, 0) +
 				  RECORDS_GVA % DMP_PAGE_SIZE);
 	world->code = pages(world, FILTER_GVA, 1, 0);
+	/* The agent's part: RET. */
+	memset(pages(world, FILTER_GVA - DMP_AGENT_CODE_BYTES, 1, 0), 0xc3,
+	       DMP_PAGE_SIZE);
 	world->implant = pages(world, IMPLANT_GVA, DMP_IMPLANT_BYTES / DMP_PAGE_SIZE, 0);
 	world->stack = pages(world, STACK_GVA, 1, 0);
 	memset(pages(world, DELIVER_GVA, 1, 0), 0xcc, DMP_PAGE_SIZE);

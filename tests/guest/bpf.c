@@ -5,6 +5,7 @@
  * and freed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,6 +49,30 @@ static u64 get(int map, u32 key)
 	return value;
 }
 
+/* Whether the kernel is told to compile programs. */
+static bool is_compiling(void)
+{
+	int fd = open("/proc/sys/net/core/bpf_jit_enable", O_RDONLY);
+	char how = '0';
+
+	if (fd >= 0 && read(fd, &how, 1) != 1)
+		how = '0';
+	close(fd);
+	return how != '0';
+}
+
+/* Bytes of code that @prog was compiled to. */
+static u32 compiled(int prog)
+{
+	struct bpf_prog_info info = { 0 };
+	union bpf_attr attr = {
+		.info = { .bpf_fd = prog, .info_len = sizeof(info), .info = (u64)&info },
+	};
+
+	MUST(bpf(BPF_OBJ_GET_INFO_BY_FD, &attr));
+	return info.jited_prog_len;
+}
+
 /* A filter that lets @keep bytes of each datagram through. */
 static int make_program(u32 keep)
 {
@@ -72,6 +97,7 @@ static void run_program(u32 keep)
 	int pair[2], prog = make_program(keep);
 	char buf[128] = "";
 
+	CHECK(!is_compiling() || compiled(prog), "a filter that is not compiled");
 	MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
 	MUST(setsockopt(pair[1], SOL_SOCKET, SO_ATTACH_BPF, &prog, sizeof(prog)));
 	close(prog);

@@ -48,6 +48,9 @@ void fill(void *page, u64 stamp);
 bool holds(const void *page, u64 stamp);
 u64 checksum(const void *from, size_t bytes);
 
+/* A child asks for so much memory, and gives it back. */
+void press(unsigned int mib);
+
 /* Waits for a child that has to end with status 0. */
 void reap(pid_t pid);
 /* The contents of a small file of /proc or /sys. */
@@ -72,17 +75,22 @@ bool lab_sync(const char *name);
 int test_ad(void);
 int test_bpf(void);
 int test_cow(void);
+int test_debug(void);
 int test_devmem(void);
 int test_edges(void);
 int test_faults(void);
 int test_free(void);
 int test_hidden(void);
+int test_hugeswap(void);
 int test_mix(void);
+int test_procs(void);
+int test_profile(void);
 int test_ptrace(void);
 int test_shm(void);
 int test_storm(void);
 int test_swap(void);
 int test_thp(void);
+int test_timer(void);
 int test_uffd(void);
 
 #endif /* GUEST_H */

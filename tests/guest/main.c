@@ -21,6 +21,7 @@ static const struct test {
 	{ "edges", test_edges, "error codes of faults; system calls at the edge of memory" },
 	{ "cow", test_cow, "copy on write by user and kernel" },
 	{ "storm", test_storm, "storms of fork, vfork and exec" },
+	{ "procs", test_procs, "clone, threads, exec from a thread, orphans, OOM kills" },
 	{ "mix", test_mix, "mmap, mremap, mprotect, madvise at random against a model" },
 	{ "shm", test_shm, "shared memory between processes" },
 	{ "thp", test_thp, "huge pages made, split and collapsed" },
@@ -28,7 +29,11 @@ static const struct test {
 	{ "ptrace", test_ptrace, "another process's text and data written" },
 	{ "devmem", test_devmem, "device memory mapped by user space" },
 	{ "bpf", test_bpf, "vmalloc, kernel text that is made and freed" },
+	{ "hugeswap", test_hugeswap, "huge pages swapped out and in" },
 	{ "swap", test_swap, "a working set larger than memory" },
+	{ "timer", test_timer, "page tables changed while a fast timer interrupts" },
+	{ "profile", test_profile, "likewise, with the kernel's call chains sampled" },
+	{ "debug", test_debug, "breakpoints in the kernel, single steps" },
 	{ "hidden", test_hidden, "steady touch, protect, munmap between marks" },
 };
 

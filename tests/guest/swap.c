@@ -15,8 +15,7 @@
 
 #define FREE_PAGES 4096u
 
-/* Ask for @mib of memory and give it back. */
-static void press(unsigned int mib)
+void press(unsigned int mib)
 {
 	pid_t pid = MUST(fork());
 	char *p;

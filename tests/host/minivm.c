@@ -48,7 +48,7 @@ static const struct {
 } racer[] = {
 	{ "ctl", "engage", 1 }, { "ctl", "engage", 10 }, { "ctl", "audit", 20 },
 	{ "ctl", "disengage", 300 }, { "mode", "off", 1000 },
-	{ "mode", "engaged", 10 }, { NULL, NULL, 500 },
+	{ "mode", "engaged", 10 }, { "mode", "on", 20 }, { NULL, NULL, 500 },
 };
 #define RACERS	ARRAY_SIZE(racer)
 
@@ -87,7 +87,7 @@ static void test_race(void)
 	for (i = 0; i < RACERS; i++)
 		pthread_join(thread[i], NULL);
 	vm_status(vm, "engagements", engagements, sizeof(engagements));
-	vm_ctl(vm, "mode", "engaged");
+	vm_ctl(vm, "mode", vm_mode());
 	check(atol(engagements) > 5, "race: %s engagements", engagements);
 	guest_goes_on("race");
 	check(vm_ended(vm, "broken") == 0, "race: nothing broken");
@@ -127,13 +127,14 @@ static void test_modes_loop(void)
 	unsigned int i, bad = 0;
 
 	for (i = 0; i < 300; i++) {
-		bad += vm_ctl(vm, "mode", mode[i * 7 % 3]) != 0;
+		bad += vm_ctl(vm, "mode", i % 2 && i * 7 % 3 == 2 ? vm_mode() :
+			      mode[i * 7 % 3]) != 0;
 		if (i % 10 == 0 && i * 7 % 3 == 2)
 			bad += vm_ctl(vm, "ctl", "engage") != 0;
 	}
 	check(!bad, "mode loop: %u failed", bad);
 	guest_goes_on("mode loop");
-	vm_ctl(vm, "mode", "engaged");
+	vm_ctl(vm, "mode", vm_mode());
 	nothing_left("mode loop");
 }
 
@@ -210,6 +211,12 @@ static void test_ends(void)
 	check(!pins_left(), "ends: pins left: %ld", pins() - pins_of_others);
 }
 
+/* A signal only takes the vCPU's thread out of the guest. */
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -218,6 +225,7 @@ static const struct {
 	{ "slots", test_slots },
 	{ "dirty-log", test_dirty_log },
 	{ "registers", test_registers },
+	{ "interrupts", test_interrupts },
 	{ "modes", test_modes },
 	{ "smm", test_smm },
 	{ "nested", test_nested },
@@ -247,6 +255,7 @@ int main(int argc, char **argv)
 	unsigned int i;
 	long long start;
 
+	signal(SIGUSR1, on_signal);
 	for (i = 0; i < ARRAY_SIZE(test); i++) {
 		if (!is_wanted(argc, argv, test[i].name))
 			continue;
@@ -256,7 +265,7 @@ int main(int argc, char **argv)
 		vm = vm_create(!strcmp(test[i].name, "numa"));
 		if (!check(vm, "%s: a VM", test[i].name))
 			break;
-		vm_ctl(vm, "mode", "engaged");
+		vm_ctl(vm, "mode", vm_mode());
 		test[i].run();
 		if (!vm->died)
 			vm_destroy(vm);

@@ -21,11 +21,18 @@
 #define GUEST_STACK		0xe000ull
 #define GUEST_SEEN		0xf000ull
 #define GUEST_CODE		0x10000ull
+#define GUEST_PDPT_HIGH		0x20000ull
+#define GUEST_PD_HIGH		0x21000ull
+#define GUEST_GDT		0x22000ull
+#define GUEST_IDT		0x23000ull
 #define GUEST_SMRAM		0x30000ull	/* SMBASE after reset */
 #define GUEST_SCRATCH		0x600000ull	/* memory to play tricks with */
 #define GUEST_SCRATCH_BYTES	0x200000ull
 #define GUEST_FRAMES		0x900000ull
 #define GUEST_BYTES		0x2000000ull	/* 32 MiB */
+
+/* Code runs where kernels do; there the first 2 MiB are mapped read-only. */
+#define GUEST_HIGH		0xffffffff80000000ull
 
 #define WINDOW_VA		0x40000000ull
 #define WINDOW_PAGES		64
@@ -51,6 +58,8 @@ struct shared {
 	unsigned long long want_nested;
 	unsigned long long nested_exit;	/* exit code: 0x81 is VMMCALL */
 	unsigned long long nested_word;
+	unsigned long long fault_pte;	/* what guest_fault() maps */
+	unsigned long long faults;	/* how often it has */
 };
 
 #ifndef MINIVM_GUEST
@@ -76,6 +85,8 @@ struct vm {
 	pthread_cond_t done;
 	void (*job)(struct vm *vm);
 	bool stop;
+	/* And whenever a signal has taken it out of the guest, or NULL. */
+	void (*interrupted)(struct vm *vm);
 
 	volatile uint64_t rounds, bad, loops, nested;
 	const char *volatile died;	/* why the vCPU's thread ended */
@@ -101,6 +112,8 @@ int vm_ctl(struct vm *vm, const char *file, const char *word);
 
 extern const char __start_guest_text[], __stop_guest_text[];
 void guest_main(void);
+void guest_fault(void);
+#define GUEST_FAULT_BYTES	64	/* about as long as it is */
 #endif /* MINIVM_GUEST */
 
 #endif /* MINIVM_H */

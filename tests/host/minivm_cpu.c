@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <linux/kvm.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -42,6 +43,54 @@ void test_registers(void)
 	ends("EFER.NX is set", "paging-mode", toggle);
 	efer_xor = 0;
 	stays("KVM_SET_SREGS without a change", toggle);
+}
+
+/*
+ * Wherever in the guest a signal takes the vCPU out of it, a stub or the filter
+ * included, KVM_GET_REGS shows an address of the guest's own code.
+ */
+static volatile uint64_t interrupts, in_handler, strange, strange_rip;
+
+static void look_at_rip(struct vm *v)
+{
+	const uint64_t code = GUEST_HIGH + GUEST_CODE;
+	const uint64_t bytes = __stop_guest_text - __start_guest_text;
+	const uint64_t handler = code + ((const char *)guest_fault - __start_guest_text);
+	struct kvm_regs regs;
+
+	if (ioctl(v->vcpu, KVM_GET_REGS, &regs))
+		v->died = "KVM_GET_REGS";
+	interrupts++;
+	in_handler += regs.rip >= handler && regs.rip < handler + GUEST_FAULT_BYTES;
+	if (regs.rip >= code && regs.rip < code + bytes)
+		return;
+	strange++;
+	strange_rip = regs.rip;
+}
+
+void test_interrupts(void)
+{
+	const uint64_t wanted = is_long() ? 50000 : 5000;
+	uint64_t rounds = vm->rounds;
+	unsigned int i;
+
+	interrupts = strange = in_handler = 0;
+	if (!engage())
+		return;
+	vm->interrupted = look_at_rip;
+	for (i = 0; i < 100 * wanted && interrupts < wanted && !vm->died; i++) {
+		pthread_kill(vm->thread, SIGUSR1);
+		usleep(i % 100);
+	}
+	vm->interrupted = NULL;
+	check(interrupts >= wanted, "interrupts: the vCPU was taken out %llu times, in its handler %llu",
+	      (unsigned long long)interrupts, (unsigned long long)in_handler);
+	check(!strange, "interrupts: at an address that is not the guest's %llu times (0x%llx)",
+	      (unsigned long long)strange, (unsigned long long)strange_rip);
+	check(vm->rounds > rounds, "interrupts: the guest went on meanwhile");
+	check(is_state("engaged"), "interrupts: and stayed engaged");
+	guest_goes_on("interrupts");
+	nothing_left("interrupts");
 }
 
 /* The vCPU goes to a mode and back, its rounds go on where they were. */

@@ -6,6 +6,11 @@
 #define MINIVM_GUEST
 #include "minivm.h"
 
+#define STRING(x)		STRING_OF(x)
+#define STRING_OF(x)		#x
+#define GUEST_SHARED_WORD	0x7000	/* as assembly can read it */
+#define GUEST_L1_WORD		0x5000
+
 #define GUEST __attribute__((section("guest_text"), used))
 
 GUEST static inline void out(unsigned short port, unsigned int value)
@@ -27,22 +32,57 @@ GUEST static inline unsigned long long rdmsr(unsigned int msr)
 	return low | (unsigned long long)high << 32;
 }
 
+/* A write of an entry, by an instruction that a JMP has room in. */
+GUEST static inline void set_pte(volatile unsigned long long *pte,
+				 unsigned long long value)
+{
+	__asm__ volatile("%{disp32%} movq %1, (%0)" :: "r"(pte), "r"(value) : "memory");
+}
+
+/*
+ * The #PF handler: maps the window's page as shared->fault_pte says. It begins
+ * with an instruction that a JMP has room in. (Nothing else may fault.)
+ */
+__asm__(".pushsection guest_text, \"ax\"\n"
+	".globl guest_fault\n"
+	"guest_fault:\n\t"
+	"test $0, %eax\n\t"
+	"push %rax\n\tpush %rcx\n\tpush %rdx\n\tpush %rsi\n\tpush %rdi\n\t"
+	"mov %cr2, %rax\n\t"
+	"shr $12, %rax\n\t"
+	"and $511, %eax\n\t"
+	"mov $" STRING(GUEST_SHARED_WORD) ", %ecx\n\t"
+	"mov 24(%rcx), %rdx\n\t"
+	"{disp32} mov %rdx, " STRING(GUEST_L1_WORD) "(,%rax,8)\n\t"
+	"incq 32(%rcx)\n\t"
+	"pop %rdi\n\tpop %rsi\n\tpop %rdx\n\tpop %rcx\n\tpop %rax\n\t"
+	"add $8, %rsp\n\t"
+	"iretq\n"
+	".popsection");
+_Static_assert(GUEST_SHARED == GUEST_SHARED_WORD && GUEST_L1 == GUEST_L1_WORD &&
+	       __builtin_offsetof(struct shared, fault_pte) == 24 &&
+	       __builtin_offsetof(struct shared, faults) == 32, "guest_fault()");
+
 /*
  * One round: every page of the window gets another frame, is read, compared
  * with what was written there last, and written. The entries start without A
  * and D, and have to have A after the read and D after the write. (D may come
- * early: the engine sets both at once for a supervisor's page.)
+ * early: the engine sets both at once for a supervisor's page.) One page a
+ * round is not there, and the guest's own fault maps it.
  */
 GUEST static unsigned int play_round(unsigned long long round)
 {
 	volatile unsigned long long *pte = (void *)GUEST_L1;
 	volatile unsigned long long *seen = (void *)GUEST_SEEN;
+	volatile struct shared *shared = (void *)GUEST_SHARED;
+	unsigned long long faults = shared->faults;
 	volatile unsigned long long *word;
 	unsigned int i, f, bad = 0;
 
 	for (i = 0; i < WINDOW_PAGES; i++) {
 		f = (i + round) % WINDOW_PAGES;
-		pte[i] = (GUEST_FRAMES + f * 4096ull) | PTE_P | PTE_RW;
+		shared->fault_pte = (GUEST_FRAMES + f * 4096ull) | PTE_P | PTE_RW;
+		set_pte(&pte[i], i == round % WINDOW_PAGES ? 0 : shared->fault_pte);
 		word = (void *)(WINDOW_VA + i * 4096ull);
 		__asm__ volatile("invlpg (%0)" :: "r"(word) : "memory");
 		bad += *word != seen[f];
@@ -50,7 +90,7 @@ GUEST static unsigned int play_round(unsigned long long round)
 		*word = seen[f] = round * 0x9e3779b97f4a7c15ull + f;
 		bad += !(pte[i] & PTE_D);
 	}
-	return bad;
+	return bad + (shared->faults != faults + 1);
 }
 
 /* A nested guest that does one VMMCALL (APM volume 2, 15.5 and appendix B). */

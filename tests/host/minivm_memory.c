@@ -173,7 +173,7 @@ void test_ksm(void)
 	ksm_pass();
 	check(sysfs_number(KSM "pages_sharing") > 100, "KSM: %ld pages merged",
 	      sysfs_number(KSM "pages_sharing"));
-	vm_ctl(vm, "mode", "engaged");
+	vm_ctl(vm, "mode", vm_mode());
 	guest_goes_on("merged");
 	if (engage())
 		guest_goes_on("merged, then engaged");

@@ -39,9 +39,28 @@ void pause_ms(unsigned int ms)
 
 bool is_long(void)
 {
-	const char *word = getenv("LONG");
+	const char *word = getenv("SCALE");
 
-	return word && *word;
+	return word && atoi(word) > 1;
+}
+
+const char *vm_mode(void)
+{
+	return getenv("MODE") ?: "engaged";
+}
+
+bool is_spliced(void)
+{
+	char value[8];
+
+	return vm_status(vm, "spliced", value, sizeof(value)) && *value == '1';
+}
+
+static const char *splice_refusal(void)
+{
+	static char value[64];
+
+	return vm_status(vm, "splice_refusal", value, sizeof(value)) ? value : "-";
 }
 
 bool is_state(const char *state)
@@ -71,8 +90,11 @@ bool engage(void)
 
 	for (i = 0; i < 20 && !vm->died; i++) {
 		r = vm_ctl(vm, "ctl", "engage");
+		/* In mode on the handler is spliced at once, or something is wrong. */
 		if (!r && is_state("engaged"))
-			return true;
+			return is_spliced() == !strcmp(vm_mode(), "on") ||
+			       check(false, "engaged in mode %s, spliced: %d (%s)",
+				     vm_mode(), is_spliced(), splice_refusal());
 		pause_ms(50);
 	}
 	return check(false, "engaging: %s", strerror(-r));
@@ -127,7 +149,7 @@ void nothing_left(const char *after)
 	check(!pins_left(), "%s: pins left: %ld", after,
 	      pins() - pins_of_others);
 	check(locked_kib() == 0, "%s: VmLck left: %ld KiB", after, locked_kib());
-	vm_ctl(vm, "mode", "engaged");
+	vm_ctl(vm, "mode", vm_mode());
 }
 
 /* Do @act to the engaged VM; it has to end, with @reason. */

@@ -17,7 +17,11 @@ __attribute__((format(printf, 2, 3)))
 bool check(bool good, const char *format, ...);
 void pause_ms(unsigned int ms);
 long long now_ns(void);
-bool is_long(void);			/* LONG=1 */
+/* The mode that VMs are to be engaged in: "engaged" or "on", by $MODE. */
+const char *vm_mode(void);
+bool is_spliced(void);
+
+bool is_long(void);			/* SCALE=2 or more */
 bool sysfs(const char *path, const char *value);
 long sysfs_number(const char *path);
 long host_vmstat(const char *name);
@@ -47,6 +51,7 @@ void test_ksm(void);
 
 /* minivm_cpu.c: what the vCPU does. */
 void test_registers(void);
+void test_interrupts(void);
 void test_modes(void);
 void test_smm(void);
 void test_nested(void);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kvm_vm.h"
 #include "minivm.h"
 
 static uint64_t *entry(struct vm *vm, uint64_t table, unsigned int index)
@@ -36,50 +37,46 @@ static void fill_memory(struct vm *vm)
 	memcpy(vm->mem + GUEST_SMRAM + 0x8000, loop, sizeof(loop));
 	memcpy(vm->mem + GUEST_CODE, __start_guest_text,
 	       __stop_guest_text - __start_guest_text);
+	*entry(vm, GUEST_PML4, 511) = GUEST_PDPT_HIGH | table;
+	*entry(vm, GUEST_PDPT_HIGH, 510) = GUEST_PD_HIGH | table;
+	*entry(vm, GUEST_PD_HIGH, 0) = PTE_PS | PTE_D | PTE_P | PTE_A;
 }
 
-static void set_segment(struct kvm_segment *s, uint16_t selector, bool code)
+static uint64_t high_address(const void *of)
 {
-	*s = (struct kvm_segment){
-		.selector = selector, .limit = ~0u, .present = 1, .s = 1, .g = 1,
-		.type = code ? 11 : 3, .l = code, .db = !code,
-	};
+	return GUEST_HIGH + GUEST_CODE + ((const char *)of - __start_guest_text);
 }
 
-static int start_registers(struct vm *vm)
+/* Flat segments, and a gate for #PF alone (SDM vol. 3, 3.4.5 and 6.14.1). */
+static void fill_descriptors(struct vm *vm)
 {
-	struct kvm_regs regs = {
-		.rip = GUEST_CODE + ((const char *)guest_main - __start_guest_text),
+	uint64_t handler = high_address(guest_fault);
+
+	*entry(vm, GUEST_GDT, 1) = 0x00af9b000000ffff;
+	*entry(vm, GUEST_GDT, 2) = 0x00cf93000000ffff;
+	*entry(vm, GUEST_IDT, 28) = (handler & 0xffff) | 8 << 16 | 0x8eull << 40 |
+				    (handler >> 16 & 0xffff) << 48;
+	*entry(vm, GUEST_IDT, 29) = handler >> 32;
+}
+
+static int make_vcpu(int kvm, struct vm *vm)
+{
+	const struct kvm_start start = {
+		.rip = high_address(guest_main),
 		.rsp = GUEST_STACK,
-		.rflags = 2,
+		.cr3 = GUEST_PML4,
+		.cr4 = 0x20,		/* PAE */
+		.efer = EFER_LME | EFER_LMA | EFER_NX,
+		.cs = 8,
+		.ss = 16,
+		.gdt = GUEST_GDT,
+		.gdt_limit = 23,
+		.idt = GUEST_IDT,
+		.idt_limit = 0xfff,
 	};
-	struct kvm_sregs sregs;
 
-	if (ioctl(vm->vcpu, KVM_GET_SREGS, &sregs))
-		return -1;
-	set_segment(&sregs.cs, 8, true);
-	set_segment(&sregs.ds, 16, false);
-	sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.ds;
-	sregs.cr0 = 0x80010033;		/* PG, WP, NE, ET, MP, PE */
-	sregs.cr3 = GUEST_PML4;
-	sregs.cr4 = 0x20;		/* PAE */
-	sregs.efer = EFER_LME | EFER_LMA | EFER_NX;
-	return ioctl(vm->vcpu, KVM_SET_SREGS, &sregs) ||
-	       ioctl(vm->vcpu, KVM_SET_REGS, &regs);
-}
-
-static int give_cpuid(int kvm, struct vm *vm)
-{
-	unsigned int n = 256;
-	struct kvm_cpuid2 *cpuid;
-	int r;
-
-	cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
-	cpuid->nent = n;
-	r = ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) ||
-	    ioctl(vm->vcpu, KVM_SET_CPUID2, cpuid);
-	free(cpuid);
-	return r;
+	vm->vcpu = kvm_vcpu_make(kvm, vm->fd, &vm->run, &vm->run_bytes);
+	return vm->vcpu < 0 || kvm_vcpu_start(vm->vcpu, &start);
 }
 
 static void take_exit(struct vm *vm)
@@ -127,8 +124,11 @@ static void *run_vcpu(void *arg)
 
 	while (!vm->stop) {
 		if (ioctl(vm->vcpu, KVM_RUN, 0)) {
-			if (errno == EINTR || errno == EAGAIN)
+			if (errno == EINTR || errno == EAGAIN) {
+				if (vm->interrupted)
+					vm->interrupted(vm);
 				continue;
+			}
 			snprintf(why, sizeof(why), "KVM_RUN: %s", strerror(errno));
 			die(vm, why);
 			break;
@@ -171,13 +171,12 @@ int vm_slot(struct vm *vm, unsigned int slot, uint32_t flags, uint64_t gpa,
 struct vm *vm_create(bool shared)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), bytes;
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	vm->fd = ioctl(kvm, KVM_CREATE_VM, 0);
 	if (vm->fd < 0)
 		goto fail;
-	snprintf(vm->dir, sizeof(vm->dir), "/sys/kernel/debug/kvm/%d-%d/dmp",
-		 getpid(), vm->fd);
+	kvm_dir(vm->fd, vm->dir, sizeof(vm->dir));
 	vm->mem = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE,
 		       (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS |
 		       MAP_NORESERVE, -1, 0);
@@ -187,14 +186,8 @@ struct vm *vm_create(bool shared)
 	    vm_slot(vm, SLOT_SMM, 0, 0, GUEST_BYTES, vm->mem))
 		goto fail;
 	fill_memory(vm);
-	vm->vcpu = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
-	bytes = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	if (vm->vcpu < 0 || bytes < 0)
-		goto fail;
-	vm->run_bytes = bytes;
-	vm->run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		       vm->vcpu, 0);
-	if (vm->run == MAP_FAILED || give_cpuid(kvm, vm) || start_registers(vm))
+	fill_descriptors(vm);
+	if (make_vcpu(kvm, vm))
 		goto fail;
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->done, NULL);
@@ -220,23 +213,7 @@ void vm_destroy(struct vm *vm)
 
 bool vm_status(struct vm *vm, const char *key, char *value, unsigned int size)
 {
-	char path[300], line[256];
-	size_t length = strlen(key);
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/status", vm->dir);
-	f = fopen(path, "r");
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, key, length) || line[length] != ' ')
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(value, size, "%s", line + length + 1);
-		found = true;
-	}
-	if (f)
-		fclose(f);
-	return found;
+	return kvm_dir_line(vm->dir, "status", key, value, size);
 }
 
 long vm_ended(struct vm *vm, const char *reason)
@@ -249,14 +226,5 @@ long vm_ended(struct vm *vm, const char *reason)
 
 int vm_ctl(struct vm *vm, const char *file, const char *word)
 {
-	char path[300];
-	int fd, r;
-
-	snprintf(path, sizeof(path), "%s/%s", vm->dir, file);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	r = write(fd, word, strlen(word)) < 0 ? -errno : 0;
-	close(fd);
-	return r;
+	return kvm_dir_write(vm->dir, file, word);
 }

@@ -33,6 +33,17 @@ vm_dir() { echo /sys/kernel/debug/kvm/*-*; }
 # field FILE KEY: the value of a line "KEY VALUE"
 field() { awk -v k="$2" '$1 == k { print $2 }' "$1"; }
 
+# no_machine_state DIR: the VM whose dmp directory that is has no tables, no
+# memory, no sites and no implant.
+no_machine_state() {
+	local text
+	text=$'\n'$(<"$1/status")$'\n'
+	[[ $text == *$'\ntables 0\n'* && $text == *$'\nroots 0\n'* &&
+		$text == *$'\nengine_bytes 0\n'* && $text == *$'\npinned_pages 0\n'* &&
+		$text == *$'\nspliced 0\n'* && $text != *$'\nimplant '* ]] &&
+		[ -z "$(<"$1/sites")" ]
+}
+
 # On the emulated host: one more VM, of the default mode, which never runs; it
 # ends with this script. While it is there KVM's static branches stay as they
 # are whatever becomes of the others. On a host with several CPUs a test that

@@ -10,26 +10,37 @@ import socket
 import sys
 
 
-def main(path, requests):
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(60)
-    sock.connect(path)
-    stream = sock.makefile("rw")
-    json.loads(stream.readline())  # the greeting
-    for i, request in enumerate(["qmp_capabilities"] + requests):
+class Qmp:
+    """A connection to QEMU's monitor; an error ends the program."""
+
+    def __init__(self, path):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(60)
+        sock.connect(path)
+        self.stream = sock.makefile("rw")
+        json.loads(self.stream.readline())  # the greeting
+        self.ask("qmp_capabilities")
+
+    def ask(self, request):
         if not request.startswith("{"):
             request = json.dumps({"execute": request})
-        stream.write(request + "\n")
-        stream.flush()
-        answer = json.loads(stream.readline())
+        self.stream.write(request + "\n")
+        self.stream.flush()
+        answer = json.loads(self.stream.readline())
         while "event" in answer:
-            answer = json.loads(stream.readline())
+            answer = json.loads(self.stream.readline())
         if "return" not in answer:
             sys.exit(f"qmp.py: {request}: {answer}")
-        if i:
-            print(json.dumps(answer["return"]))
+        return answer["return"]
 
 
-if len(sys.argv) < 3:
-    sys.exit(__doc__.splitlines()[0])
-main(sys.argv[1], sys.argv[2:])
+def main(path, requests):
+    qmp = Qmp(path)
+    for request in requests:
+        print(json.dumps(qmp.ask(request)))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__.splitlines()[0])
+    main(sys.argv[1], sys.argv[2:])

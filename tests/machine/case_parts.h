@@ -12,6 +12,8 @@ struct setup {
 	u64 old_word;		/* entry there, as far as it is one */
 	bool is_hit;		/* the stub finds the table */
 	bool is_void;		/* it finds what stands for none */
+	bool is_crossing;	/* the operand is on two pages */
+	bool at_table;		/* some of it is in a table */
 	struct change change;	/* if is_hit; .new once REF has run */
 	struct state state;
 };

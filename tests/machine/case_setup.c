@@ -49,6 +49,46 @@ u64 random_change(u64 old, u64 *rng)
 	}
 }
 
+/* Of a frame, what the agent looks at: tables, code, direct mappings. */
+static void fill_record(struct dmp_frame *frame, u64 *rng)
+{
+	if (frame->leaf && !(frame->leaf & DMP_PTE_RW) && below(rng, 2))
+		frame->held = 1 + below(rng, 2);
+	frame->code = frame->held && !below(rng, 4);
+	frame->dmap_table = below(rng, TABLES + 1);
+	frame->dmap_index = below(rng, below(rng, 2) ? DMP_ENTRIES : 2);
+}
+
+/* What the agent knows of the tables. */
+static void fill_agent(struct world *w, u64 *rng)
+{
+	struct private *p = w->private;
+	struct dmp_implant *im = &p->implant;
+	unsigned int t;
+
+	for (t = 0; t < TABLES; t++) {
+		p->record[t + 1] = (struct dmp_table){
+			.guest = w->memory[DMP]->table[t],
+			.hfn = (MACHINE_GVA - GUEST_GVA) / PAGE + t,
+			.id = t + 1,
+			.next = !below(rng, 16),
+			.level = 1,
+			.flags = DMP_TABLE_HELD | DMP_TABLE_CACHED |
+				(below(rng, 12) ? 0 : DMP_TABLE_MIXED) |
+				(below(rng, 12) ? 0 : DMP_TABLE_PATH) |
+				(below(rng, 12) ? 0 : DMP_TABLE_CODE),
+		};
+	}
+	im->window = GUEST_GVA;
+	im->frame_mask = (u64)(FRAMES - 1) << DMP_PAGE_SHIFT;
+	im->trap = w->paging.trap_bit;
+	im->lazy = dmp_make_trap(&w->paging, DMP_TRAP_LAZY);
+	im->levels = w->paging.levels;
+	im->agent.tables = RECORDS_GVA;
+	im->agent.logged = 0;
+	im->agent.done = below(rng, 2);
+}
+
 void case_fill(struct world *w, u64 *rng)
 {
 	struct private *p = w->private;
@@ -67,6 +107,7 @@ void case_fill(struct world *w, u64 *rng)
 			p->frame[i].leaf = (random64(rng) & 0x7ffffff000ull) |
 				DMP_PTE_P | DMP_PTE_A | DMP_PTE_D |
 				(below(rng, 6) ? DMP_PTE_RW : 0);
+		fill_record(&p->frame[i], rng);
 	}
 	for (i = 0; i < sizeof(m->data) / 8; i++)
 		((u64 *)m->data)[i] = random64(rng);
@@ -76,8 +117,10 @@ void case_fill(struct world *w, u64 *rng)
 			p->machine[t][i] = oracle_machine(w, m->table[t][i]);
 		}
 	memcpy(w->memory[DMP], m, sizeof(*m));
+	memcpy(w->start, m, sizeof(*m));
 	p->implant.leaf_mask = leaf_mask(w);
 	p->implant.frames = FRAMES_GVA;
+	fill_agent(w, rng);
 	memcpy(w->expected, p, sizeof(*p));
 }
 
@@ -87,7 +130,7 @@ static struct dmp_cache_entry cache_entry(unsigned int t)
 		.tag = world_table_gva(t),
 		.guest = GUEST_GVA + t * PAGE,
 		.machine = MACHINE_GVA + t * PAGE,
-		.table = t,
+		.table = t + 1,
 	};
 }
 
@@ -95,6 +138,16 @@ static const struct dmp_cache_entry void_entry = {
 	.tag = DMP_CACHE_VOID,
 	.guest = DMP_CACHE_VOID,
 };
+
+/* At either of its places. */
+static void cache_put(struct dmp_implant *im, unsigned int t, u64 *rng)
+{
+	unsigned int slot = dmp_cache_slot(world_table_gva(t));
+
+	if (below(rng, 2))
+		slot = dmp_cache_other(slot);
+	im->cache[slot] = cache_entry(t);
+}
 
 /* Some tables cached, others not; last[] something else, or void. */
 static void fill_cache(struct setup *s, struct world *w, struct program *p,
@@ -108,8 +161,7 @@ static void fill_cache(struct setup *s, struct world *w, struct program *p,
 		im->cache[i] = void_entry;
 	for (t = 0; t < TABLES; t++)
 		if (t != s->table && below(rng, 2))
-			im->cache[dmp_cache_slot(world_table_gva(t))] =
-				cache_entry(t);
+			cache_put(im, t, rng);
 	im->last[0] = im->last[1] = void_entry;
 	t = below(rng, TABLES);
 	if (t != s->table && below(rng, 2))
@@ -122,8 +174,26 @@ static void fill_cache(struct setup *s, struct world *w, struct program *p,
 	im->last[!k] = cache_entry(s->table);
 	if (s->target == TARGET_CACHED ||
 	    (s->target == TARGET_CROOKED && below(rng, 2)))
-		im->cache[dmp_cache_slot(world_table_gva(s->table))] =
-			cache_entry(s->table);
+		cache_put(im, s->table, rng);
+}
+
+/* Of an operand that is on both sides of where a page ends. */
+static u64 crossing(u8 size, u64 *rng)
+{
+	static const u64 border[] = {
+		DMAP_GVA,			/* data, table 0 */
+		DMAP_GVA + PAGE,		/* tables 0 and 1 */
+		DMAP_GVA + PAGE,
+		DMAP_GVA + 2 * PAGE,		/* table 1, nothing */
+		DMAP_GVA + 0x100 * PAGE,	/* nothing, table 2 */
+		DATA_GVA, DATA_GVA + PAGE, DATA_GVA + 2 * PAGE,
+		FIXED_GVA,			/* nothing, read-only */
+		KERNEL_GVA, KERNEL_GVA + PAGE,	/* table 3 and data */
+		0x800000000000ull,		/* the last canonical one */
+	};
+
+	return border[below(rng, DMP_ARRAY_SIZE(border))] -
+	       (size > 1 ? 1 + below(rng, size - 1) : 1);
 }
 
 /* An address of the kind wanted. */
@@ -132,6 +202,7 @@ static u64 choose_address(struct setup *s, const struct program *p, u64 *rng)
 	static const u64 holes[] = {
 		HOLE_GVA, DMP_CACHE_VOID, 0x0000900000000000ull, 0,
 		DMP_CACHE_VOID + 0x1000, 0xfffffffffffffff8ull,
+		0x00007ffffffffff0ull, 0xffff7ffffffffff8ull,
 	};
 	u8 size = p->insn.op_size;
 	u64 offset = below(rng, PAGE / size) * size;
@@ -139,10 +210,19 @@ static u64 choose_address(struct setup *s, const struct program *p, u64 *rng)
 	/* The low bits of an entry are where it matters. */
 	if (below(rng, 2))
 		offset &= ~7ull;
+	/* As do those at an end of the table. */
+	if (!below(rng, 16))
+		offset = below(rng, 2) ? offset & 7 : PAGE - 8 + (offset & 7);
 
 	switch (s->target) {
 	case TARGET_DATA:
 		return DATA_GVA + below(rng, 2 * PAGE - size + 1);
+	case TARGET_FIXED:
+		return FIXED_GVA + below(rng, PAGE - size + 1);
+	case TARGET_STACK:
+		return s->state.reg[DMP_REG_RSP] - 12 + below(rng, 24);
+	case TARGET_CROSS:
+		return crossing(size, rng);
 	case TARGET_HOLE:
 		return holes[below(rng, DMP_ARRAY_SIZE(holes))] +
 		       (below(rng, 2) ? offset : 0);
@@ -217,7 +297,7 @@ static bool is_hit(const struct setup *s, const struct world *w,
 	if (s->gva % p->insn.op_size)
 		return false;
 	return im->last[p->stub.last].tag == page ||
-	       im->cache[dmp_cache_slot(page)].tag == page;
+	       im->cache[dmp_cache_place(im, page)].tag == page;
 }
 
 static void choose_values(struct setup *s, const struct program *p, u64 *rng)
@@ -251,7 +331,7 @@ static void choose_registers(struct setup *s, struct world *w,
 	gva = choose_address(s, p, rng);
 	s->offset = gva & (PAGE - 1);
 	if (table_at(gva) < TABLES)
-		s->old_word = w->memory[REF]->table[s->table][s->offset / 8];
+		s->old_word = w->memory[REF]->table[table_at(gva)][s->offset / 8];
 	choose_values(s, p, rng);
 	if (p->insn.form == DMP_FORM_CMPXCHG && below(rng, 2))
 		reg[DMP_REG_RAX] = s->old_word >>
@@ -270,6 +350,14 @@ static void fill_stack(struct world *w)
 			STOP_GVA;
 	memcpy(w->memory[DMP]->stack, w->memory[REF]->stack,
 	       sizeof(w->memory[REF]->stack));
+	memcpy(w->start->stack, w->memory[REF]->stack,
+	       sizeof(w->start->stack));
+}
+
+/* Whether the operand is where it is, whatever the registers are. */
+static bool is_fixed(const struct dmp_insn_mem *mem)
+{
+	return mem->base >= 16 && mem->index >= 16;
 }
 
 void case_setup(struct setup *s, struct world *w, struct program *p, u64 *rng)
@@ -277,15 +365,22 @@ void case_setup(struct setup *s, struct world *w, struct program *p, u64 *rng)
 	static const u8 odds[] = {
 		TARGET_LAST, TARGET_LAST, TARGET_LAST, TARGET_LAST,
 		TARGET_LAST, TARGET_CACHED, TARGET_CACHED, TARGET_UNKNOWN,
-		TARGET_CROOKED, TARGET_DATA, TARGET_HOLE,
+		TARGET_CROOKED, TARGET_DATA, TARGET_HOLE, TARGET_FIXED,
+		TARGET_STACK, TARGET_CROSS,
 	};
 
 	*s = (struct setup){ .target = odds[below(rng, sizeof(odds))] };
-	s->table = p->insn.mem.base == DMP_REG_RIP ? 3 : below(rng, TABLES);
+	/* A RET's address is there. */
+	if (p->has_stack && s->target == TARGET_STACK)
+		s->target = TARGET_DATA;
+	s->table = is_fixed(&p->insn.mem) ? 3 : below(rng, TABLES);
 	choose_registers(s, w, p, rng);
 	s->state.flags = FLAGS_FIXED | (random64(rng) & FLAGS_STATUS);
 	s->table = table_at(s->gva);
 	s->offset = s->gva & (PAGE - 1);
+	s->is_crossing = s->offset + p->insn.op_size > PAGE;
+	s->at_table = s->table < TABLES ||
+		      table_at(s->gva + p->insn.op_size - 1) < TABLES;
 	fill_cache(s, w, p, rng);
 	s->is_hit = is_hit(s, w, p);
 	if (s->is_hit && s->table < TABLES) {

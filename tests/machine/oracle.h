@@ -18,6 +18,9 @@ u64 oracle_machine(const struct world *w, u64 guest);
 /* Whether a stub may follow this by itself. */
 bool oracle_is_fast(const struct world *w, const struct change *c);
 
+/* Whether the agent may, when the stub may not. */
+bool oracle_agent_does(const struct world *w, const struct change *c);
+
 /* Follow it in @p. */
 void oracle_follow(const struct world *w, struct private *p,
 		   const struct change *c);

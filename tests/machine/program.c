@@ -62,10 +62,92 @@ static void put(u8 *bytes, u32 *n, u64 value, u32 count)
 		bytes[(*n)++] = (u8)value;
 }
 
-/* A random memory operand; one in six by RIP, to the page pair at KERNEL. */
-static void put_operand(const struct form *f, u8 *bytes, u32 *n, u64 site,
-			u64 *rng)
+/* ModRM and SIB: the fields of a memory operand. */
+struct fields {
+	u8 mod, reg, rm, sib;
+};
+
+#define RM_SIB		4
+#define RM_DISP32	5	/* mod 0: by RIP, or in a SIB byte no base */
+
+static void put_sib(struct fields *at, u8 index, u8 base)
 {
+	at->rm = RM_SIB;
+	at->sib = (at->sib & 0xc0) | index << 3 | base;
+}
+
+/* With the bits of REX that extend what is equal all set, or none. */
+static void grant(struct fields *at, enum wish what, u64 *rng)
+{
+	/* Neither RSP nor RBP, nor R12 nor R13. */
+	static const u8 plain[] = { 0, 1, 2, 3, 6, 7 };
+	u8 some = plain[below(rng, sizeof(plain))];
+	u8 other = plain[below(rng, sizeof(plain))];
+
+	switch (what) {
+	case WISH_REG_IS_BASE:
+		at->reg = at->rm = some;
+		break;
+	case WISH_REG_IS_INDEX:
+		at->reg = some;
+		put_sib(at, some, other);
+		break;
+	case WISH_BASE_IS_INDEX:
+		put_sib(at, some, some);
+		break;
+	case WISH_RAX_IS_BASE:
+		at->rm = DMP_REG_RAX;
+		break;
+	case WISH_RAX_IS_INDEX:
+		put_sib(at, DMP_REG_RAX, other);
+		break;
+	case WISH_RAX_IS_REG:
+		at->reg = DMP_REG_RAX;
+		break;
+	case WISH_RSP_IS_BASE:
+		put_sib(at, below(rng, 2) ? 4 : other, DMP_REG_RSP);
+		break;
+	case WISH_BY_RIP:
+		at->mod = 0;
+		at->rm = RM_DISP32;
+		break;
+	case WISH_ABSOLUTE:
+		at->mod = 0;
+		put_sib(at, 4, RM_DISP32);
+		break;
+	case WISH_HIGH_BYTE:
+		at->reg = 4 + below(rng, 4);
+		break;
+	default:
+		break;
+	}
+}
+
+/* REX bits for a wish; what it leaves open stays as it is. */
+static u8 rex_for(enum wish what, u8 rex, u64 *rng)
+{
+	switch (what) {
+	case WISH_REG_IS_BASE:
+	case WISH_REG_IS_INDEX:
+	case WISH_BASE_IS_INDEX:
+		return below(rng, 2) ? DMP_REX_R | DMP_REX_X | DMP_REX_B : 0;
+	case WISH_RAX_IS_BASE:
+	case WISH_RAX_IS_INDEX:
+	case WISH_RAX_IS_REG:
+	case WISH_RSP_IS_BASE:
+	case WISH_ABSOLUTE:
+	case WISH_HIGH_BYTE:
+		return 0;
+	default:
+		return rex;
+	}
+}
+
+/* A random memory operand; one in six by RIP, to the page pair at KERNEL. */
+static void put_operand(const struct form *f, enum wish what, u8 *bytes, u32 *n,
+			u64 site, u64 *rng)
+{
+	struct fields at;
 	u8 mod = below(rng, 3), rm = below(rng, 8);
 	u8 reg = f->ext >= 0 ? (u8)f->ext : below(rng, 8);
 	u64 target = KERNEL_GVA + below(rng, 2 * PAGE - 8);
@@ -77,24 +159,33 @@ static void put_operand(const struct form *f, u8 *bytes, u32 *n, u64 site,
 		rm = 4;
 	if (!below(rng, 6))
 		mod = 0, rm = 5;
-	bytes[(*n)++] = mod << 6 | reg << 3 | rm;
+	at = (struct fields){ mod, reg, rm, below(rng, 256) };
+	if (what && rm == RM_DISP32 && !mod)
+		at.rm = 0;
+	grant(&at, what, rng);
+	mod = at.mod;
+	rm = at.rm;
+	bytes[(*n)++] = mod << 6 | (f->ext >= 0 ? reg : at.reg) << 3 | rm;
 	if (rm == 4)
-		bytes[(*n)++] = below(rng, 256);
+		bytes[(*n)++] = at.sib;
 	if (!mod && rm == 5) {
 		if (below(rng, 8))
 			target &= ~7ull;
 		put(bytes, n, target - (site + *n + 4 + f->imm), 4);
 	} else if (!mod && rm == 4 && (bytes[*n - 1] & 7) == 5) {
-		put(bytes, n, below(rng, 4096), 4);
+		/* Absolute: sign-extended, KERNEL; else behind the index. */
+		put(bytes, n, (at.sib >> 3 & 7) == 4 ? target :
+			      below(rng, 4096), 4);
 	} else {
 		put(bytes, n, mod == 1 ? below(rng, 256) :
 			      random64(rng) & 0xfffffff8, mod == 2 ? 4 : mod);
 	}
 }
 
-static u32 put_site(const struct form *f, u8 *bytes, u64 site, u64 *rng)
+static u32 put_site(const struct form *f, enum wish what, u8 *bytes, u64 site,
+		    u64 *rng)
 {
-	u8 rex = below(rng, 3) ? 0 : below(rng, 8);
+	u8 rex = rex_for(what, below(rng, 3) ? 0 : below(rng, 8), rng);
 	u32 n = 0;
 
 	if (f->may_lock && below(rng, 2))
@@ -104,12 +195,12 @@ static u32 put_site(const struct form *f, u8 *bytes, u64 site, u64 *rng)
 		rex &= ~DMP_REX_R;
 	if (f->size == 8)
 		rex |= DMP_REX_W;
-	if (rex || !below(rng, 3))
+	if (rex || (what != WISH_HIGH_BYTE && !below(rng, 3)))
 		bytes[n++] = 0x40 | rex;
 	if (f->is_0f)
 		bytes[n++] = 0x0f;
 	bytes[n++] = f->opcode;
-	put_operand(f, bytes, &n, site, rng);
+	put_operand(f, what, bytes, &n, site, rng);
 	put(bytes, &n, random_imm(rng), f->imm);
 	return n;
 }
@@ -188,8 +279,10 @@ static bool splice_in(struct program *p, struct world *w, u64 stub)
 		.plan = &p->plan,
 		.stub = stub,
 		.implant = IMPLANT_GVA,
+		.agent = AGENT_GVA,
 		/* A NOP: the VMM's part is played by a hook. */
 		.hypercall = { 0x0f, 0x1f, 0x00 },
+		.targets = p->targets,
 	};
 	u64 page = stub & ~(PAGE - 1), offset = p->site - CODE_GVA;
 
@@ -238,15 +331,15 @@ const char *program_set(struct program *p, const u8 *bytes, size_t count,
 	return NULL;
 }
 
-bool program_make(struct program *p, const struct form *form, struct world *w,
-		  u64 *rng)
+bool program_make(struct program *p, const struct form *form, enum wish what,
+		  struct world *w, u64 *rng)
 {
 	u32 n;
 
 	*p = (struct program){ .form = form };
 	memset(p->bytes, 0x90, sizeof(p->bytes));
 	p->site = CODE_GVA + 0x100 + below(rng, 0xe00);
-	n = put_site(form, p->bytes, p->site, rng);
+	n = put_site(form, what, p->bytes, p->site, rng);
 	put_followers(p, n, rng);
 	if (program_set(p, p->bytes, 0, p->site, w, rng))
 		return false;

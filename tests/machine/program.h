@@ -22,6 +22,22 @@ extern const unsigned int forms_count;
 
 #define PROGRAM_BYTES	64
 
+/* What a program is to have, besides being random. */
+enum wish {
+	WISH_NONE,
+	WISH_REG_IS_BASE,
+	WISH_REG_IS_INDEX,
+	WISH_BASE_IS_INDEX,
+	WISH_RAX_IS_BASE,
+	WISH_RAX_IS_INDEX,
+	WISH_RAX_IS_REG,
+	WISH_RSP_IS_BASE,
+	WISH_BY_RIP,
+	WISH_ABSOLUTE,
+	WISH_HIGH_BYTE,
+	WISHES
+};
+
 struct program {
 	const struct form *form;
 	u8 bytes[PROGRAM_BYTES];	/* at .site */
@@ -29,15 +45,17 @@ struct program {
 	struct dmp_insn insn;
 	struct dmp_splice_plan plan;
 	struct dmp_stub stub;
-	bool has_stack;		/* something displaced uses the stack */
+	bool has_stack;		/* RET is displaced */
+	u8 targets;		/* as of dmp_stub_site; the caller's */
 };
 
 /*
  * A random program for @form, spliced into @w's DMP, plain in its REF. False
- * when what came out cannot be spliced or has no stub: try again.
+ * when what came out cannot be spliced or has no stub: try again. A wish that
+ * the form cannot have is none.
  */
-bool program_make(struct program *p, const struct form *form, struct world *w,
-		  u64 *rng);
+bool program_make(struct program *p, const struct form *form, enum wish what,
+		  struct world *w, u64 *rng);
 
 /* The same for given bytes, ending in NOPs. Returns the refusal's name. */
 const char *program_set(struct program *p, const u8 *bytes, size_t count,

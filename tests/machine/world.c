@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include "agent.h"
 #include "world.h"
 
 static const int reg_ids[18] = {
@@ -33,6 +35,14 @@ u64 number_of(const char *name, u64 otherwise)
 	const char *text = getenv(name);
 
 	return text && *text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+u64 seed_of_run(void)
+{
+	u64 seed = number_of("DMP_SEED", (u64)time(NULL));
+
+	printf("DMP_SEED=%llu\n", seed);
+	return seed;
 }
 
 static void must(uc_err err, const char *what)
@@ -69,6 +79,37 @@ u64 world_table_gva(unsigned int t)
 	return gva[t];
 }
 
+u8 *world_byte(struct memory *m, u64 gva)
+{
+	u64 offset = gva & (PAGE - 1);
+	unsigned int t;
+
+	for (t = 0; t < TABLES; t++)
+		if (gva - world_table_gva(t) < PAGE)
+			return (u8 *)m->table[t] + offset;
+	if (gva - DATA_GVA < 2 * PAGE)
+		return m->data[0] + (gva - DATA_GVA);
+	if (gva - STACK_GVA < STACK_PAGES * PAGE)
+		return (u8 *)m->stack + (gva - STACK_GVA);
+	switch (gva - offset) {
+	case KERNEL_GVA + PAGE:
+		return m->data[2] + offset;
+	case BELOW_GVA:
+		return m->data[3] + offset;
+	case FIXED_GVA:
+		return m->data[4] + offset;
+	default:
+		return NULL;
+	}
+}
+
+bool world_has(u64 gva)
+{
+	static struct memory some;
+
+	return world_byte(&some, gva);
+}
+
 static void map_memory(struct world *w, int cpu)
 {
 	struct memory *m = w->memory[cpu];
@@ -81,6 +122,8 @@ static void map_memory(struct world *w, int cpu)
 	prot = UC_PROT_READ | UC_PROT_WRITE;
 	map(uc, DATA_GVA, m->data[0], 2 * PAGE, prot);
 	map(uc, KERNEL_GVA + PAGE, m->data[2], PAGE, prot);
+	map(uc, BELOW_GVA, m->data[3], PAGE, prot);
+	map(uc, FIXED_GVA, m->data[4], PAGE, UC_PROT_READ);
 	map(uc, STACK_GVA, m->stack, sizeof(m->stack), prot);
 	map(uc, CODE_GVA, w->code[cpu], CODE_PAGES * PAGE, UC_PROT_ALL);
 }
@@ -99,12 +142,37 @@ static void map_private(struct world *w)
 	}
 	map(uc, FRAMES_GVA, p->frame, sizeof(p->frame), prot);
 	map(uc, IMPLANT_GVA, &p->implant, sizeof(p->implant), prot);
+	map(uc, RECORDS_GVA, p->records, sizeof(p->records), prot);
+	map(uc, AGENT_GVA, w->agent, DMP_AGENT_CODE_BYTES,
+	    UC_PROT_READ | UC_PROT_EXEC);
 }
 
 _Static_assert(offsetof(struct private, frame) % PAGE == 0 &&
 	       offsetof(struct private, implant) % PAGE == 0 &&
+	       offsetof(struct private, records) % PAGE == 0 &&
 	       offsetof(struct memory, data) % PAGE == 0 &&
 	       offsetof(struct memory, stack) % PAGE == 0, "all are mapped");
+
+u64 *world_private(struct world *w, u64 gva)
+{
+	struct private *p = w->private;
+	const struct {
+		u64 gva;
+		void *at;
+		size_t bytes;
+	} some[] = {
+		{ MACHINE_GVA, p->machine, sizeof(p->machine) },
+		{ FRAMES_GVA, p->frame, sizeof(p->frame) },
+		{ IMPLANT_GVA, &p->implant, sizeof(p->implant) },
+		{ RECORDS_GVA, p->records, sizeof(p->records) },
+	};
+	unsigned int i;
+
+	for (i = 0; i < DMP_ARRAY_SIZE(some); i++)
+		if (gva - some[i].gva < some[i].bytes)
+			return (u64 *)((char *)some[i].at + (gva - some[i].gva));
+	return NULL;
+}
 
 static void hook_ref(uc_engine *uc, u64 rip, u32 size, void *arg)
 {
@@ -126,6 +194,18 @@ static void hook_dmp(uc_engine *uc, u64 rip, u32 size, void *arg)
 		w->hook(w->arg, DMP, rip);
 }
 
+static void make_agent(struct world *w)
+{
+	static const u8 nop[] = { 0x0f, 0x1f, 0x00 };
+	u8 *page[DMP_AGENT_CODE_BYTES / PAGE];
+	unsigned int i;
+
+	w->agent = pages(DMP_AGENT_CODE_BYTES);
+	for (i = 0; i < DMP_ARRAY_SIZE(page); i++)
+		page[i] = w->agent + i * PAGE;
+	dmp_agent_install(page, nop);
+}
+
 struct world *world_make(void)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -136,6 +216,9 @@ struct world *world_make(void)
 	w->private = pages(sizeof(*w->private));
 	w->expected = pages(sizeof(*w->expected));
 	w->stub = pages(2 * PAGE);
+	w->landing = pages(2 * PAGE);
+	w->start = pages(sizeof(*w->start));
+	make_agent(w);
 	for (cpu = 0; cpu < CPUS; cpu++) {
 		w->memory[cpu] = pages(sizeof(*w->memory[cpu]));
 		w->code[cpu] = pages(CODE_PAGES * PAGE);
@@ -151,13 +234,28 @@ static void hook_interrupt(uc_engine *uc, u32 number, void *arg)
 	uc_emu_stop(uc);
 }
 
+static bool hook_refused(uc_engine *uc, uc_mem_type type, u64 gva, int size,
+			 int64_t value, void *arg)
+{
+	struct world *w = arg;
+
+	(void)size;
+	(void)value;
+	w->refused[uc == w->uc[DMP]] = (struct refused){ (int)type, gva };
+	return false;
+}
+
 static void close_all(struct world *w)
 {
 	int cpu;
 
-	for (cpu = 0; cpu < CPUS; cpu++)
+	for (cpu = 0; cpu < CPUS; cpu++) {
 		if (w->uc[cpu])
 			uc_close(w->uc[cpu]);
+		w->uc[cpu] = NULL;
+	}
+	w->stub_page = 0;
+	w->landing_page = 0;
 }
 
 void world_free(struct world *w)
@@ -170,6 +268,9 @@ void world_free(struct world *w)
 		free(w->code[cpu]);
 	}
 	free(w->stub);
+	free(w->landing);
+	free(w->agent);
+	free(w->start);
 	free(w->expected);
 	free(w->private);
 	free(w);
@@ -185,24 +286,56 @@ static void open_cpu(struct world *w, int cpu)
 			 (u64)0), "hook");
 	must(uc_hook_add(w->uc[cpu], &hook, UC_HOOK_INTR,
 			 (void *)hook_interrupt, w, (u64)1, (u64)0), "hook");
+	must(uc_hook_add(w->uc[cpu], &hook, UC_HOOK_MEM_INVALID,
+			 (void *)hook_refused, w, (u64)1, (u64)0), "hook");
 	map_memory(w, cpu);
 }
 
+static void forget_code(uc_engine *uc, u64 from, u64 bytes)
+{
+	must(uc_ctl_remove_cache(uc, from, from + bytes), "remove_cache");
+}
+
 /*
- * New CPUs: an old one would go on with what it has translated, whether it is
- * mapped anew or not.
+ * A CPU would go on with what it has translated, whether it is mapped anew or
+ * not: it has to be told. New CPUs cost a millisecond, so there are some only
+ * now and then: what was translated takes memory until then.
  */
+#define RELOADS_MAX	500
+
+static void unmap(struct world *w, u64 page)
+{
+	if (page)
+		must(uc_mem_unmap(w->uc[DMP], page, 2 * PAGE), "unmap");
+}
+
+/* Two pages at @gva, for which *@page is told. */
+static void map_code(struct world *w, u8 *at, u64 *page, u64 gva)
+{
+	*page = gva & ~(PAGE - 1);
+	if (!gva)
+		return;
+	map(w->uc[DMP], *page, at, 2 * PAGE, UC_PROT_ALL);
+	forget_code(w->uc[DMP], *page, 2 * PAGE);
+}
+
 void world_reload(struct world *w, u64 stub)
 {
 	int cpu;
 
-	close_all(w);
+	if (++w->reloads % RELOADS_MAX == 0)
+		close_all(w);
+	if (!w->uc[REF]) {
+		for (cpu = 0; cpu < CPUS; cpu++)
+			open_cpu(w, cpu);
+		map_private(w);
+	}
+	unmap(w, w->stub_page);
+	unmap(w, w->landing_page);
+	map_code(w, w->stub, &w->stub_page, stub);
+	map_code(w, w->landing, &w->landing_page, w->landing_gva);
 	for (cpu = 0; cpu < CPUS; cpu++)
-		open_cpu(w, cpu);
-	map_private(w);
-	if (stub)
-		map(w->uc[DMP], stub & ~(PAGE - 1), w->stub, 2 * PAGE,
-		    UC_PROT_ALL);
+		forget_code(w->uc[cpu], CODE_GVA, CODE_PAGES * PAGE);
 }
 
 void world_get(struct world *w, int cpu, struct state *s)
@@ -235,6 +368,7 @@ void world_set(struct world *w, int cpu, const struct state *s)
 bool world_run(struct world *w, int cpu, u64 rip, u64 stop)
 {
 	w->interrupt = -1;
+	w->refused[cpu] = (struct refused){ 0 };
 	w->err = uc_emu_start(w->uc[cpu], rip, stop, 0, 0);
 	return w->err == UC_ERR_OK && w->interrupt < 0;
 }

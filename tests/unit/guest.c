@@ -100,7 +100,8 @@ static u64 boot_chain(struct guest *g, unsigned int top, unsigned int i3)
 void g_boot(struct guest *g, u64 seed, unsigned int levels)
 {
 	static const u16 modes[] = {
-		DMP_PAGING_NX | DMP_PAGING_SMEP | DMP_PAGING_SMAP | DMP_PAGING_GBPAGES,
+		DMP_PAGING_NX | DMP_PAGING_SMEP | DMP_PAGING_SMAP | DMP_PAGING_GBPAGES |
+		DMP_PAGING_PCIDS,
 		DMP_PAGING_NX | DMP_PAGING_GBPAGES | DMP_PAGING_AMD,
 		DMP_PAGING_NX | DMP_PAGING_SMEP,
 		0,

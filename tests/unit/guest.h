@@ -31,6 +31,7 @@ struct guest {
 	bool aged;		/* A cleared and not flushed: that is allowed */
 	bool dmap_1g;
 	u64 nfree;
+	u64 freed;		/* frame freed last */
 	u64 rip[16];		/* instructions that store 8 bytes, if any */
 	unsigned int rips;
 };

@@ -136,6 +136,9 @@ u64 g_frame_alloc(struct guest *g, enum frame_type type)
 		    g->refs[pick])
 			gfn = pick;
 	}
+	if (g->rips && g->type[g->freed] == G_FREE && m_is_ram(&g->m, g->freed) &&
+	    m_chance(&g->m, 50))
+		gfn = g->freed;
 	g->type[gfn] = type;
 	g->refs[gfn] = 1;
 	g->nfree--;
@@ -153,6 +156,7 @@ u64 g_frame_alloc(struct guest *g, enum frame_type type)
 void g_frame_free(struct guest *g, u64 gfn)
 {
 	g->type[gfn] = G_FREE;
+	g->freed = gfn;
 	g->refs[gfn] = 1;
 	g->nfree++;
 }
@@ -211,7 +215,7 @@ void g_link_table(struct guest *g, u64 parent, unsigned int index,
 
 /*
  * Where the entry for @gva at @level is. Without @make, stops where a table
- * is missing; always stops at a large leaf.
+ * is missing; always stops at a large leaf, and at a reserved bit.
  */
 struct place g_place_of(struct guest *g, u64 root, u64 gva,
 			unsigned int level, bool make)
@@ -234,7 +238,8 @@ struct place g_place_of(struct guest *g, u64 root, u64 gva,
 					     (u64)M_ROM << 12 | P | US | A);
 			else
 				g_entry_set(g, at.table, at.index, entry);
-		} else if (oracle_leaf(entry, at.level)) {
+		} else if (oracle_leaf(entry, at.level) ||
+			   dmp_pte_gfn(entry) >= M_GFNS) {	/* reserved */
 			return at;
 		}
 		at.table = dmp_pte_gfn(entry);

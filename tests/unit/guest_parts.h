@@ -79,6 +79,15 @@ void g_op_move_table(struct guest *g);
 void g_op_share_table(struct guest *g);
 void g_op_huge(struct guest *g);
 
+/* guest_process.c */
+/* Stores the whole entry, by an instruction that is spliced if any is. */
+void g_stub_set(struct guest *g, u64 table, unsigned int index, u64 value);
+/* A new table, zeroed, of a frame that is mapped by its direct mapping alone. */
+u64 g_plain_table(struct guest *g);
+void g_op_exec(struct guest *g);
+void g_op_vmap(struct guest *g);
+void g_op_many_tables(struct guest *g);
+
 /* guest_kernel.c */
 void g_op_vmalloc(struct guest *g);
 void g_op_alias(struct guest *g);

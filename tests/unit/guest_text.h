@@ -20,6 +20,8 @@ enum text_site {
 	TEXT_MOV_MOV,		/* two movs of 3 bytes, then ret */
 	TEXT_FAR,		/* mov %rsi to where no stub reaches */
 	TEXT_WORD,		/* mov %si, (%rdi), which has no stub */
+	TEXT_FLUSH,		/* mov %cr3,%rax; mov %rax,%cr3; ret */
+	TEXT_CR3,		/* mov %rdi,%cr3, and a NOP of 4 bytes; ret */
 	TEXT_SITES
 };
 

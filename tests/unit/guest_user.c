@@ -341,7 +341,7 @@ void g_huge_split(struct guest *g, struct place at, u64 gva)
 	/* The last entry with another bit, about when it is linked. */
 	g_kwrite(g, table, 511 * 8, &word, 8);
 	/* One that the engine still took for a table it had followed before. */
-	fresh = fresh && !dmp_table_find(g->m.mmu, table, 1);
+	fresh = fresh && !g->m.broken && !dmp_table_find(g->m.mmu, table, 1);
 	g_link_table(g, at.table, at.index,
 		     table << 12 | P | RW | A | (entry & US), 511, word ^ G);
 	if (fresh)

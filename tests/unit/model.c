@@ -13,6 +13,7 @@
 
 #include <sanitizer/asan_interface.h>
 
+#include "target.h"
 #include "model_parts.h"
 
 /*
@@ -79,7 +80,8 @@ static u64 host_alloc_page(void *host)
 	u64 hfn;
 
 	m->allocs++;
-	if (m->fail_at && m->allocs >= m->fail_at)
+	if (m->fail_at && (m->fail_once ? m->allocs == m->fail_at :
+					  m->allocs >= m->fail_at))
 		return 0;
 	hfn = take_page(m, PAGE_ENGINE);
 	m->live_pages += !!hfn;
@@ -157,6 +159,7 @@ static const struct dmp_host_ops host_ops = {
 void m_after_call(struct machine *m)
 {
 	m->in_engine = false;
+	dmp_target_settle(m->mmu);
 	if (m->mmu->broken && !m->broken) {
 		bool may = m->may_break >> m->mmu->broken & 1;
 
@@ -190,12 +193,50 @@ void m_audit(struct machine *m)
 	       f->what, f->gfn, f->level, f->index, f->guest, f->machine);
 }
 
+/* As a stub does it, when the CPU lets it, and the VMM when it next looks. */
+static bool load_alone(struct machine *m)
+{
+	struct dmp_left left = {
+		.unfinished = true, .switched = DMP_SWITCHED_ONLY,
+	};
+	u64 cr3 = m->cr3_gfn << DMP_PAGE_SHIFT;
+	const struct dmp_cr3_target *target;
+	struct dmp_implant *implant;
+	unsigned int i;
+
+	if (!m->mmu->splicer || !m->mmu->splicer->active)
+		return false;
+	implant = m->mmu->splicer->implant;
+	for (i = 0; i < DMP_TARGETS_MAX; i++) {
+		target = &implant->target[i];
+		if (target->machine && !(target->minus_cr3 + cr3))
+			break;
+	}
+	if (i == DMP_TARGETS_MAX)
+		return false;
+	implant->root = target->root;
+	implant->guest_root = target->guest_root;
+	dmp_filter_forget(implant);
+	implant->guest_cr3 = cr3;
+	m->cr3_hfn = dmp_pte_gfn(target->machine);
+	m->targets++;
+	m->in_engine = true;
+	dmp_splicer_finish(m->mmu, &left);
+	m_after_call(m);
+	return true;
+}
+
 void m_load_root(struct machine *m)
 {
-	if (m->broken)
+	if (m->broken || load_alone(m))
 		return;
 	m->in_engine = true;
-	m->cr3_hfn = dmp_mmu_load_root(m->mmu, m->cr3_gfn);
+	m->cr3_hfn = m_chance(m, 50) ? dmp_mmu_switch_root(m->mmu, m->cr3_gfn) : 0;
+	m->switches += !!m->cr3_hfn;
+	if (!m->cr3_hfn)
+		m->cr3_hfn = dmp_mmu_load_root(m->mmu, m->cr3_gfn);
+	if (m->cr3_hfn && m->mmu->splicer)
+		m->mmu->splicer->implant->guest_cr3 = m->cr3_gfn << DMP_PAGE_SHIFT;
 	m_after_call(m);
 	if (!m->broken && !m->cr3_hfn)
 		m_fail(m, "no machine root, and not broken");

@@ -60,13 +60,24 @@ struct machine {
 	struct dmp_splicer *splicer;	/* NULL: no implant */
 	u64 rip;			/* who writes; 0: nobody that is spliced */
 	u64 stub_hits, stub_stops, stub_misses;
+	u64 agent_dones, agent_stops, agent_asks, agent_links, agent_unlinks;
+	u64 agent_answers[3];		/* of faults: DMP_AGENT_* */
+	u64 agent_lazy_d;		/* resolved: A was there, D is new */
+	u64 pool_empty, pool_full;	/* seen by the agent */
+	u32 agent_stop;			/* at this step; 0: now and then at any */
+	u32 agent_room;			/* in its log; 0: mostly all of it */
+	bool calm;			/* nothing is stopped but by what is above */
+	u64 switches;		/* of roots, the quick way */
+	u64 targets;		/* and those that the guest loads by itself, */
+	u32 target_count;	/*   of at most so many; before m_splice() */
 
 	struct tlb_entry tlb[M_TLB];
 	struct psc_entry psc[M_PSC];
 	u64 cr3_gfn, cr3_hfn;
 	u16 pcid;
 
-	u64 allocs, fail_at;		/* fail every allocation from this one */
+	u64 allocs, fail_at;		/* fail every allocation from this one, */
+	bool fail_once;			/*   or this one only */
 	u64 live_pages;			/* the engine's */
 	bool broken;			/* the engine gave up: plain paging now */
 	bool hostile;			/* only safety counts */
@@ -152,6 +163,8 @@ u64 m_machine_leaf(struct machine *m, u64 gva);
 /* The guest frame that host page @hfn shows: its own, or as a code copy. */
 u64 m_shown_gfn(struct machine *m, u64 hfn);
 void m_check_cache(struct machine *m);
+/* Between the agent's steps: it is stopped at one of them, from 1. */
+#define M_AGENT_STEPS	64
 void m_check_space(struct machine *m);
 /* Where it is executed, each code page differs at its sites and nowhere else. */
 void m_check_code(struct machine *m);

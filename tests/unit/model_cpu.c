@@ -181,6 +181,19 @@ enum outcome m_access(struct machine *m, u64 gva, u32 access, const void *data,
 			return ACCESS_DONE;
 		}
 		m_tlb_forget_page(m, gva, false);
+		switch (m_agent_fault(m, gva, access, error_code)) {
+		case DMP_AGENT_DELIVER:
+			if (ref.kind != REF_FAULT || ref.error_code != *error_code)
+				m_fail(m, "gva %#llx: the agent delivers %#x, not %#x (%d)",
+				       gva, *error_code, ref.error_code, ref.kind);
+			return ACCESS_FAULT;
+		case DMP_AGENT_RESOLVED:
+			if (ref.kind != REF_MAPPED)
+				m_fail(m, "gva %#llx: the agent resolves a fault", gva);
+			m_ref_set_ad(m, &ref, write);
+			m_check_cache(m);
+			continue;
+		}
 		fault = (struct dmp_fault){ .gva = gva, .access = access };
 		if (ref.kind == REF_MAPPED)
 			m_ref_set_ad(m, &ref, write);

@@ -41,6 +41,12 @@ bool m_try_stub(struct machine *m, u64 gva, u32 access, const void *data,
 void m_site_trap(struct machine *m, u64 gva, u32 access, u64 gpa);
 bool m_is_overlay(struct machine *m, u64 table_hfn, unsigned int index);
 
+/* model_agent.c: a stub asks the agent. False: it is for the VMM. */
+bool m_agent(struct machine *m);
+
+/* The filter asks the agent, now and then: DMP_AGENT_*. */
+u32 m_agent_fault(struct machine *m, u64 gva, u32 access, u32 *error_code);
+
 /* model_ref.c */
 bool m_ref_has_ad(struct machine *m, const struct ref_walk *walk, bool write);
 void m_ref_set_ad(struct machine *m, const struct ref_walk *walk, bool write);

@@ -58,6 +58,7 @@ enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate)
 	m->splicer->implant = m_page(m, m->splicer->implant_hfn);
 	memset(m->splicer->implant, 0, sizeof(*m->splicer->implant));
 	m->splicer->threshold = 2;
+	m->splicer->targets = m->target_count;
 	memcpy(m->splicer->hypercall, vmmcall, sizeof(vmmcall));
 	m->in_engine = true;
 	why = dmp_splicer_start(m->mmu, m->splicer, &start);
@@ -102,7 +103,7 @@ static u64 *machine_table(struct machine *m, const struct dmp_cache_entry *e)
 static bool find_entry(struct machine *m, struct store *s)
 {
 	struct dmp_implant *implant = m->splicer->implant;
-	const struct dmp_cache_entry *e = &implant->cache[dmp_cache_slot(s->gva)];
+	const struct dmp_cache_entry *e = &implant->cache[dmp_cache_place(implant, s->gva)];
 
 	s->last = &implant->last[s->site->stub.last];
 	if ((s->gva ^ s->last->tag) & ~(DMP_PAGE_SIZE - 8ull)) {
@@ -185,7 +186,7 @@ static bool try_stop(struct machine *m, struct store *s, s8 counted)
 {
 	const struct dmp_stub_row *row;
 
-	if (!m_chance(m, 10))
+	if (m->calm || !m_chance(m, 10))
 		return false;
 	row = row_of(m, &s->site->stub, DMP_STUB_FINISH, counted);
 	if (!row)
@@ -194,17 +195,25 @@ static bool try_stop(struct machine *m, struct store *s, s8 counted)
 	return true;
 }
 
+/* The agent does it, or is stopped, or asks: then the VMM. */
 static void slow(struct machine *m, struct store *s)
 {
 	const struct dmp_stub *stub = &s->site->stub;
 	const struct dmp_stub_row *row = NULL;
+	struct dmp_implant *implant = m->splicer->implant;
 	unsigned int i;
 
-	for (i = 0; i < stub->rows && stub->row[i].offset <= stub->hypercall; i++)
+	for (i = 0; i < stub->rows && stub->row[i].offset <= stub->ask; i++)
 		row = &stub->row[i];
-	if (!stub->hypercall || !row || row->phase != DMP_STUB_FINISH)
-		m_fail(m, "a stub without its hypercall");
-	stop_at(m, s, row, true);
+	if (!stub->ask || !row || row->phase != DMP_STUB_FINISH)
+		m_fail(m, "a stub that does not ask");
+	implant->old = s->old;
+	implant->agent.entry = m_random(m) << 12 | (s->gva & 4088);
+	implant->agent.last = stub->last;
+	implant->agent.logged = 0;
+	implant->agent.done = 0;
+	if (!m_agent(m))
+		stop_at(m, s, row, true);
 }
 
 static struct dmp_frame *record_of(struct machine *m, u64 entry)
@@ -292,7 +301,7 @@ bool m_try_stub(struct machine *m, u64 gva, u32 access, const void *data,
 	memcpy(&s.value, data, 8);
 	s.xchg = s.site->stub.last;
 	row = row_of(m, &s.site->stub, DMP_STUB_RESTART, 0);
-	if (m_chance(m, 5) && row)
+	if (!m->calm && m_chance(m, 5) && row)
 		stop_at(m, &s, row, false);
 	if (!find_entry(m, &s)) {
 		m->stub_misses++;

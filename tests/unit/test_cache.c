@@ -37,7 +37,11 @@ static u64 cache_one(struct text *t, u64 *table, u64 top_flags)
 
 static bool is_cached(u64 gva)
 {
-	return guest->m.splicer->implant->cache[dmp_cache_slot(gva)].tag == gva;
+	const struct dmp_implant *implant = guest->m.splicer->implant;
+	unsigned int slot = dmp_cache_slot(gva);
+
+	return implant->cache[slot].tag == gva ||
+	       implant->cache[dmp_cache_other(slot)].tag == gva;
 }
 
 static void test_cache(void **state)
@@ -89,6 +93,34 @@ static void test_cache(void **state)
 	assert_false(is_cached(g_dmap(g, t.idt_gfn)));
 	c_check(m);
 	c_end();
+}
+
+/* Of pages that share their places two are known at a time. */
+static void test_places(void **state)
+{
+	const u64 page = 0xffff888000123000ull;
+	const u64 step = (u64)DMP_CACHE_SLOTS * DMP_PAGE_SIZE;
+	unsigned int i, first = dmp_cache_slot(page), other;
+	static struct dmp_implant implant;
+
+	(void)state;
+	for (i = 0; i < DMP_CACHE_SLOTS; i++)
+		implant.cache[i].tag = DMP_CACHE_VOID;
+	other = dmp_cache_other(first);
+	assert_int_not_equal(first, other);
+	assert_int_equal(dmp_cache_other(other), first);
+	assert_int_equal(dmp_cache_place(&implant, page + 8), first);
+	implant.cache[first].tag = page;
+	assert_int_equal(dmp_cache_place(&implant, page + 8), first);
+	assert_int_equal(dmp_cache_place(&implant, page + step), other);
+	implant.cache[other].tag = page + step;
+	assert_int_equal(dmp_cache_place(&implant, page), first);
+	assert_int_equal(dmp_cache_place(&implant, page + step), other);
+	assert_int_equal(dmp_cache_place(&implant, page + 2 * step), first);
+	/* The one there stays where it is when the first place is free. */
+	implant.cache[first].tag = DMP_CACHE_VOID;
+	assert_int_equal(dmp_cache_place(&implant, page + step), other);
+	assert_int_equal(dmp_cache_place(&implant, page), first);
 }
 
 /*
@@ -158,12 +190,54 @@ static void test_lazy_d_of_root(void **state)
 	c_end();
 }
 
+/*
+ * A root that has lost user space while it was loaded is let go of when another
+ * is loaded, whichever way: its page is free then, and written.
+ */
+static void test_left_root(void **state)
+{
+	u64 first, second, gva;
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	first = g_current(guest)->root;
+	g_many_roots(guest, 1);
+	second = g_current(guest)->root;
+	gva = g_gva_of(guest, 40, 0, 0, 0, 7);
+	for (i = 0; i < 6; i++) {
+		/* Of one that never had any nothing is to be expected. */
+		m_load_cr3(m, first, 0, false);
+		assert_true(m_is_held(m, second));
+		m_load_cr3(m, second, 0, false);
+		assert_true(m_is_held(m, first));
+	}
+	assert_int_equal(g_place_of(guest, second, gva, 1, true).level, 1);
+	g_touch(guest, gva, DMP_ACCESS_USER);
+	m_load_cr3(m, first, 0, false);
+	m_load_cr3(m, second, 0, false);
+	g_entry_set(guest, second, 40, 0);
+	m_flush_all(m);
+	assert_int_equal(dmp_mmu_switch_root(m->mmu, first), 0);
+	m_load_cr3(m, first, 0, false);
+	assert_false(m_is_held(m, second));
+	c_check(m);
+	m_load_cr3(m, second, 0, false);
+	assert_true(m_is_held(m, second));
+	c_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_supervisor_never_lazy),
 		cmocka_unit_test(test_lazy_d_of_root),
+		cmocka_unit_test(test_left_root),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

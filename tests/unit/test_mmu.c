@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "guest.h"
+#include "guest_parts.h"
 
 static u64 env(const char *name, u64 otherwise)
 {
@@ -97,6 +97,43 @@ static void test_many_roots(void **state)
 	guest_end(g);
 }
 
+/*
+ * The kernel maps a page a second time, for a while, at an index that is by
+ * chance the direct mapping's: a search finds what is left. Not one each time
+ * that the page is a table.
+ */
+static void test_mapped_for_a_while(void **state)
+{
+	struct guest *g = guest_new(env("DMP_SEED", 8), 4);
+	u64 kernel = g_frame_alloc(g, G_TABLE), frame = g_frame_alloc(g, G_TABLE);
+	u64 data = g_frame_alloc(g, G_DATA), l2, searches, gva;
+	unsigned int i;
+
+	(void)state;
+	g_entry_set(g, g->vmalloc_l2, 20, kernel << 12 | P | RW | A);
+	m_engage(&g->m);
+	g->m.op = "mapped for a while";
+	gva = g_gva_of(g, 0, 0, 0, 7, 0);
+	l2 = g_place_of(g, g_current(g)->root, gva, 2, true).table;
+	g_entry_set(g, kernel, frame & 511, frame << 12 | P | RW | A | D);
+	g_entry_set(g, kernel, frame & 511, 0);
+	m_flush_all(&g->m);
+	searches = g->m.mmu->stats.alias_searches;
+	for (i = 0; i < 8; i++) {
+		g_entry_set(g, l2, 7, frame << 12 | P | RW | US | A);
+		g_entry_set(g, frame, 5, data << 12 | P | RW | US | A | D);
+		g_touch(g, gva + 5 * DMP_PAGE_SIZE, DMP_ACCESS_USER);
+		m_audit(&g->m);
+		g_entry_set(g, frame, 5, 0);
+		g_entry_set(g, l2, 7, 0);
+		m_flush_all(&g->m);
+		m_audit(&g->m);
+	}
+	assert_in_range(g->m.mmu->stats.alias_searches - searches, 1, 2);
+	m_disengage(&g->m);
+	guest_end(g);
+}
+
 static void test_histories(void **state)
 {
 	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 300);
@@ -169,7 +206,8 @@ static void test_history_without_memory(void **state)
 		guest_end(g);
 	}
 	printf("  without memory %llu times\n", broken);
-	assert_true(broken > 10);
+	/* Of one history replayed, less can be said. */
+	assert_true(broken > (env("DMP_SEED", 0) ? 0 : 10));
 }
 
 static u64 hostile_entry(struct machine *m, u64 pool, unsigned int frames)
@@ -290,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_engage_without_memory),
 		cmocka_unit_test(test_history_without_memory),
 		cmocka_unit_test(test_many_roots),
+		cmocka_unit_test(test_mapped_for_a_while),
 		cmocka_unit_test(test_histories),
 	};
 

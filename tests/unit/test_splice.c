@@ -55,6 +55,13 @@ static const struct {
 	{ "48 89 37 0f 1f 00", 0, DMP_SPLICE_OK, 6, 0x4, 2, "RM" },
 	{ "48 89 37 0f 01 ca", 0, DMP_SPLICE_OK, 6, 0x4, 2, "RM" },
 	{ "48 89 37 fc 90", 0, DMP_SPLICE_OK, 5, 0xc, 3, "RMM" },
+	/* MOV to and from CR3, also behind what is replaced */
+	{ "0f 22 df 0f 1f 40 00", 0, DMP_SPLICE_OK, 7, 0x4, 2, "RM" },
+	{ "41 0f 22 d9 4d 85 e4", 0, DMP_SPLICE_OK, 7, 0x8, 2, "RM" },
+	{ "0f 20 d8 0f 22 d8 c3", 0, DMP_SPLICE_OK, 6, 0x4, 2, "RR" },
+	{ "0f 20 dc 90 90 90", 0, DMP_SPLICE_OK, 5, 0xc, 3, "RMM" },
+	{ "48 89 37 0f 22 d8", 0, DMP_SPLICE_OK, 6, 0x4, 2, "RR" },
+	{ "41 0f 20 dc 41 0f 22 dc", 0, DMP_SPLICE_OK, 8, 0x8, 2, "RR" },
 	/* Refused: */
 	{ "48 89 37 66 90", 0, DMP_SPLICE_NOP, 0, 0, 0, "" },
 	{ "48 89 37 0f 1f 44 00 00", 0, DMP_SPLICE_NOP, 0, 0, 0, "" },
@@ -66,7 +73,16 @@ static const struct {
 	{ "48 89 37 fa 90", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
 	{ "48 89 37 fb 90", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
 	{ "48 89 37 0f 01 f8", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
-	{ "48 89 37 0f 22 d8", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
+	{ "48 89 37 0f 22 e0", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
+	{ "48 89 37 0f 20 c0", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
+	{ "48 89 37 44 0f 20 d8", 0, DMP_SPLICE_DECODE, 0, 0, 0, "" },
+	{ "0f 22 df 66 90", 0, DMP_SPLICE_NOP, 0, 0, 0, "" },
+	/* the entry code of KPTI: mov %cr3,%rsp; nop5; and mov %cr3,%rdi; jmp */
+	{ "0f 20 dc 0f 1f 44 00 00", DMP_SPLICE_SETTLED, DMP_SPLICE_OK, 8, 0x4, 2,
+	  "RM" },
+	{ "0f 20 df eb 37", DMP_SPLICE_SETTLED, DMP_SPLICE_OK, 5, 0x4, 2, "RJ" },
+	{ "0f 22 df 58 5f", DMP_SPLICE_SETTLED, DMP_SPLICE_OK, 5, 0xc, 3, "RMM" },
+	{ "90 0f 20 d8 90", 1, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
 	{ "48 89 37 0f 30", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
 	{ "48 89 37 0f a2", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
 	{ "48 89 37 cc 90", 0, DMP_SPLICE_ODD, 0, 0, 0, "" },
@@ -321,7 +337,7 @@ static void test_stub_refused(void **unused)
 	struct dmp_stub_site site = {
 		.site = SITE, .bytes = near, .plan = &plan, .implant = IMPLANT,
 		.stub = SITE + DMP_SPLICE_JMP - 0x333400,
-		.hypercall = { 0x0f, 0x01, 0xd9 },
+		.agent = IMPLANT - DMP_AGENT_DISTANCE,
 	};
 	u32 size, needed;
 	u8 *code;
@@ -381,9 +397,19 @@ static u32 zydis_length(const u8 *bytes, ZydisDecodedInstruction *insn)
 	return insn->length;
 }
 
+/* MOV to or from CR3: 0F 20 /3, 0F 22 /3; SDM vol. 2. */
+static bool is_cr3(const ZydisDecodedInstruction *insn)
+{
+	return insn->opcode_map == ZYDIS_OPCODE_MAP_0F &&
+	       (insn->opcode & 0xfd) == 0x20 && insn->raw.modrm.reg == 3 &&
+	       !insn->raw.rex.R;
+}
+
 /* What Zydis thinks of an instruction that is to be displaced. */
 static bool may_move(const ZydisDecodedInstruction *insn, u8 kind)
 {
+	if (kind == DMP_SPLICE_REPLACED || is_cr3(insn))
+		return kind == DMP_SPLICE_REPLACED && is_cr3(insn);
 	switch (insn->meta.category) {
 	case ZYDIS_CATEGORY_RET:
 		return kind == DMP_SPLICE_RET;
@@ -504,7 +530,7 @@ static void try_site(struct kernel_tally *t, const u8 *bytes, size_t avail,
 	struct dmp_splice_plan plan;
 	struct dmp_stub_site site = {
 		.site = gva, .bytes = bytes, .plan = &plan, .implant = IMPLANT,
-		.hypercall = { 0x0f, 0x01, 0xd9 },
+		.agent = IMPLANT - DMP_AGENT_DISTANCE,
 	};
 	enum dmp_splice_refusal no_splice;
 	enum dmp_stub_refusal why = dmp_stub_check(insn);

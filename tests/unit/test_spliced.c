@@ -161,7 +161,24 @@ static void meanwhile(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE
 	struct dmp_site *site;
 	u64 byte = m_random(&g->m);
 
-	switch (m_below(&g->m, 20)) {
+	switch (m_below(&g->m, 28)) {
+	case 20:
+	case 21:
+	case 22:
+	case 23:
+	case 24:
+		g->m.op = "exec";
+		g_op_exec(g);
+		break;
+	case 25:
+	case 26:
+		g->m.op = "vmap";
+		g_op_vmap(g);
+		break;
+	case 27:
+		g->m.op = "many tables";
+		g_op_many_tables(g);
+		break;
 	case 0:
 	case 1:
 		g->m.op = "new code";
@@ -208,12 +225,21 @@ static void report(const struct guest *g)
 {
 	const struct dmp_splicer *s = g->m.splicer;
 
-	printf("  seed %llu, %u levels: %llu steps, %llu accesses; stubs hit %llu, missed %llu, stopped %llu; faults guest %llu resolved %llu table %llu; made %llu undone %llu finished %llu\n",
+	printf("  seed %llu, %u levels: %llu steps, %llu accesses; stubs hit %llu, missed %llu, stopped %llu; agent done %llu (linked %llu, unlinked %llu), delivered %llu, resolved %llu (%llu D), asked the VMM %llu, stopped %llu, pool empty %llu, full %llu; faults guest %llu resolved %llu table %llu; made %llu undone %llu finished %llu; %llu quick switches, %llu by itself\n",
 	       g->m.seed, g->m.mmu->paging.levels, g->m.step, g->m.accesses,
 	       g->m.stub_hits, g->m.stub_misses, g->m.stub_stops,
+	       g->m.agent_dones, g->m.agent_links, g->m.agent_unlinks,
+	       g->m.agent_answers[DMP_AGENT_DELIVER],
+	       g->m.agent_answers[DMP_AGENT_RESOLVED], g->m.agent_lazy_d,
+	       g->m.agent_asks, g->m.agent_stops, g->m.pool_empty,
+	       g->m.pool_full,
 	       g->m.faults[DMP_FAULT_GUEST], g->m.faults[DMP_FAULT_RESOLVED],
-	       g->m.faults[DMP_FAULT_TABLE], s->stubs, s->undone, s->finished);
+	       g->m.faults[DMP_FAULT_TABLE], s->stubs, s->undone, s->finished,
+	       g->m.switches, g->m.targets);
 }
+
+/* Of all histories. */
+static u64 links, unlinks, empty, full, lazy_a, lazy_d;
 
 static void run_history(u64 seed, u64 steps)
 {
@@ -225,6 +251,7 @@ static void run_history(u64 seed, u64 steps)
 	guest = g;
 	assert_non_null(g);
 	g_boot(g, seed, seed & 1 ? 5 : 4);
+	g->m.target_count = seed % (DMP_TARGETS_MAX + 1);
 	g_text(g, &t);
 	for (i = 0; i < TEXT_PAGES; i++)
 		memcpy(text[i], m_ref(&g->m, t.gfn[i]), DMP_PAGE_SIZE);
@@ -242,6 +269,12 @@ static void run_history(u64 seed, u64 steps)
 		}
 	}
 	report(g);
+	links += g->m.agent_links;
+	unlinks += g->m.agent_unlinks;
+	empty += g->m.pool_empty;
+	full += g->m.pool_full;
+	lazy_d += g->m.agent_lazy_d;
+	lazy_a += g->m.agent_answers[DMP_AGENT_RESOLVED] - g->m.agent_lazy_d;
 	m_check_memory(&g->m);
 	m_disengage(&g->m);
 	g_shutdown(g);
@@ -259,6 +292,14 @@ static void test_histories(void **state)
 	}
 	for (seed = 1; seed <= env("DMP_SEEDS", 4); seed++)
 		run_history(seed, steps);
+	if (getenv("DMP_SEEDS") || getenv("DMP_STEPS"))
+		return;
+	assert_true(links > 500);
+	assert_true(unlinks > 500);
+	assert_true(empty > 3);
+	assert_true(full > 3);
+	assert_true(lazy_a > 10);
+	assert_true(lazy_d > 10);
 }
 
 /* Without memory, at any allocation: an end with a reason, and nothing is left. */

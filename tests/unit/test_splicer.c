@@ -125,6 +125,50 @@ static void test_address_used(void **state)
 	}
 }
 
+/* Level 3 of the kernel's image. */
+static u64 image_l3(struct guest *g, const struct text *t)
+{
+	u64 table = g->kernel_root;
+	unsigned int level;
+
+	for (level = g_levels_of(g); level > 3; level--)
+		table = dmp_pte_gfn(g_entry_get(g, table, dmp_index(t->gva, level)));
+	return table;
+}
+
+/* The public region shows in a table of the guest's, which then goes. */
+static void test_table_below_public_gone(void **state)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	u64 table[2], l3, gva;
+	struct text t;
+	u32 i, index;
+
+	(void)state;
+	guest = g;
+	g_boot(g, 1, 4);
+	g_text(g, &t);
+	l3 = image_l3(g, &t);
+	for (i = 0; i < 2; i++) {
+		index = dmp_index(t.handler - (i ? 896ull : 768) * 0x100000, 3);
+		if (g_entry_get(g, l3, index))
+			continue;
+		table[i] = g_frame_alloc(g, G_TABLE);
+		g_entry_set(g, l3, index, table[i] << 12 | P | RW | A);
+	}
+	m_engage(&g->m);
+	assert_int_equal(m_splice(&g->m, t.handler, t.gate), DMP_START_OK);
+	m_check_space(&g->m);
+	gva = g->m.splicer->implant_gva;
+	assert_true(g_entry_get(g, l3, dmp_index(gva, 3)));
+	assert_true(g->m.mmu->space.overlays);
+	g_entry_set(g, l3, dmp_index(gva, 3), 0);
+	m_flush_all(&g->m);
+	m_check_space(&g->m);
+	c_check(&g->m);
+	c_end();
+}
+
 /* Zeroes over a long range: each part by the largest entry that fits. */
 static void test_fill(void **state)
 {
@@ -164,6 +208,7 @@ static void test_sites(void **state)
 	struct dmp_site *site;
 	struct machine *m;
 	struct text t;
+	u64 within;
 
 	(void)state;
 	c_begin(&t, 1, 4);
@@ -184,6 +229,11 @@ static void test_sites(void **state)
 	assert_true(dmp_splicer_breakpoint(m->splicer, site->rip + 3));
 	assert_false(dmp_splicer_breakpoint(m->splicer, site->rip));
 	assert_false(dmp_splicer_breakpoint(m->splicer, site->rip + 2));
+	/* A #BP there is the guest's own only where it has an INT3. */
+	assert_true(dmp_splicer_is_within(m->splicer, site->rip + 2, &within));
+	assert_true(within == site->rip);
+	assert_false(dmp_splicer_is_within(m->splicer, site->rip, &within));
+	assert_false(dmp_splicer_is_within(m->splicer, site->rip + 3, &within));
 	assert_ptr_equal(dmp_splicer_site(m->splicer, site->rip + 3), site);
 
 	/* Why not. */
@@ -254,15 +304,142 @@ static void test_many_sites(void **state)
 	c_end();
 }
 
+/*
+ * ---- Tombstones ----
+ */
+
+/*
+ * A vCPU that comes to @stub, wherever in it, is sent home: to its site or what
+ * stands there, with what the stub keeps of its registers. (Who is to finish an
+ * entry there, has one to finish: test_spliced.c.)
+ */
+static void expect_sent_home(struct machine *m, const struct dmp_stub *stub)
+{
+	const struct dmp_stub_row *row;
+	struct dmp_filter_regs regs;
+	struct dmp_left left;
+	unsigned int i, k;
+	u64 rip;
+
+	for (i = 0; i < stub->rows; i++) {
+		row = &stub->row[i];
+		if (row->offset >= stub->code)
+			break;
+		rip = stub->gva + row->offset;
+		for (k = 0; k < 16; k++) {
+			regs.gpr[k] = m->splicer->implant->save[k] = 100 + k;
+			if (row->saved >> k & 1)
+				regs.gpr[k] = 0;
+		}
+		if (row->flags & DMP_ROW_RAX_IN_VALUE)
+			regs.gpr[stub->value] = 100 + DMP_REG_RAX;
+		regs.rip = rip;
+		dmp_splicer_leave(m->splicer, &regs, false, &left);
+		if (left.kind != DMP_LEFT_HOME || regs.rip != stub->site + row->resume ||
+		    left.unfinished != (row->phase == DMP_STUB_FINISH))
+			m_fail(m, "a stub left at row %u of %u, as kind %d, to %#llx", i,
+			       stub->rows, left.kind, regs.rip);
+		for (k = 0; k < 16; k++)
+			if (row->saved >> k & 1)
+				assert_int_equal(regs.gpr[k], 100 + k);
+		assert_true(dmp_splicer_home(m->splicer, rip) == stub->site + row->resume);
+	}
+	assert_true(i > 3);
+}
+
+/* Stubs outlive their splices: the guest may have kept a jump there. */
+static void test_tombstone(void **state)
+{
+	static const enum text_site kinds[] = {
+		TEXT_MOV, TEXT_XCHG, TEXT_IMM, TEXT_MOV_RET, TEXT_MOV_MOV,
+	};
+	struct dmp_site *site;
+	struct dmp_stub first;
+	struct machine *m;
+	struct text t;
+	unsigned int i, k;
+
+	(void)state;
+	c_begin(&t, 1, 4);
+	m = &guest->m;
+	for (k = 0; k < DMP_ARRAY_SIZE(kinds); k++) {
+		site = c_trap(&t, g_site(&t, 1 + k % 3, kinds[k]), 2);
+		assert_int_equal(site->state, DMP_SITE_SPLICED);
+		first = site->stub;
+		expect_sent_home(m, &first);
+		for (i = 1; i <= 3; i++) {
+			dmp_site_undo(m->mmu, site, DMP_SITE_OK);
+			assert_int_equal(site->state, DMP_SITE_UNDONE);
+			expect_sent_home(m, &first);
+			c_trap(&t, site->rip, 2 << i);
+			assert_int_equal(site->state, DMP_SITE_SPLICED);
+			expect_sent_home(m, &site->stub);
+			expect_sent_home(m, &first);
+		}
+		dmp_site_undo(m->mmu, site, DMP_SITE_OK);
+		assert_int_equal(site->state, DMP_SITE_REFUSED);
+		expect_sent_home(m, &first);
+		c_check(m);
+	}
+	c_end();
+}
+
+/* And the site's code, which has been replaced since by other code. */
+static void test_tombstone_of_old_code(void **state)
+{
+	static const u8 longer[] = { 0x48, 0x89, 0x77, 0x00, 0xc3, 0xcc, 0xcc };
+	u8 text[DMP_PAGE_SIZE];
+	struct dmp_stub stub[4];
+	struct dmp_site *site;
+	struct machine *m;
+	struct text t;
+	unsigned int i, k, offset;
+
+	(void)state;
+	c_begin(&t, 1, 5);
+	m = &guest->m;
+	memcpy(text, m_ref(m, t.gfn[1]), sizeof(text));
+	offset = g_site(&t, 1, TEXT_MOV) & 4095;
+	for (i = 0; i < DMP_ARRAY_SIZE(stub); i++) {
+		site = c_trap(&t, g_site(&t, 1, TEXT_MOV), 2 << i);
+		assert_int_equal(site->state, DMP_SITE_SPLICED);
+		stub[i] = site->stub;
+		for (k = 0; k <= i; k++)
+			expect_sent_home(m, &stub[k]);
+		assert_true(!i || stub[i].gva != stub[i - 1].gva);
+		c_write_code(&t, 1, offset, i & 1 ? &text[offset] : longer,
+			     sizeof(longer));
+		assert_int_equal(site->state, i < 3 ? DMP_SITE_UNDONE : DMP_SITE_REFUSED);
+		c_check(m);
+		for (k = 0; k <= i; k++)
+			expect_sent_home(m, &stub[k]);
+	}
+	/* Where there is no place for another, the old one stays. */
+	site = c_trap(&t, g_site(&t, 3, TEXT_MOV), 2);
+	stub[0] = site->stub;
+	c_write_code(&t, 3, site->rip & 4095, longer, sizeof(longer));
+	assert_int_equal(site->state, DMP_SITE_UNDONE);
+	m->splicer->threshold = 4;
+	for (i = 0; m->splicer->sites < DMP_SITES_MAX; i++)
+		c_trap(&t, t.gva + 64 * DMP_PAGE_SIZE + 16 * i, 1);
+	c_trap(&t, site->rip, 8);
+	assert_string_equal(dmp_site_refusal_name(site), "no-room");
+	expect_sent_home(m, &stub[0]);
+	c_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_start_refused),
 		cmocka_unit_test(test_address_used),
+		cmocka_unit_test(test_table_below_public_gone),
 		cmocka_unit_test(test_fill),
 		cmocka_unit_test(test_sites),
 		cmocka_unit_test(test_many_sites),
+		cmocka_unit_test(test_tombstone),
+		cmocka_unit_test(test_tombstone_of_old_code),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

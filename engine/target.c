@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Roots that the guest loads without an exit; see target.h.
+ */
+#include "target.h"
+#include "cache.h"
+#include "table.h"
+
+/* Whether @target's root is what it was, and may be loaded just so. */
+static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
+{
+	const struct dmp_root *root = target->root;
+	const struct dmp_table *table;
+
+	if (!root->table || root->gfn != target->gfn ||
+	    root->version != mmu->space.version)
+		return false;
+	table = dmp_table_of(mmu, root->table);
+	return table->hfn == target->hfn && table->flags & DMP_TABLE_HELD &&
+	       dmp_cache_suits(mmu, root);
+}
+
+/* Nothing is left to be done before another root is loaded. */
+static bool is_calm(const struct dmp_mmu *mmu)
+{
+	return mmu->loaded && !mmu->broken && !mmu->waiting && !mmu->suspect &&
+	       !mmu->lazy_d && !mmu->splicer->unsettled && !mmu->space.grown;
+}
+
+static void drop(struct dmp_splicer *splicer, u32 i)
+{
+	splicer->target[i] = splicer->target[--splicer->targets_used];
+	splicer->targets_version++;
+}
+
+static void drop_stale(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	bool calm = is_calm(mmu);
+	u32 i = 0;
+
+	while (i < splicer->targets_used) {
+		if (calm && is_ready(mmu, &splicer->target[i]))
+			i++;
+		else
+			drop(splicer, i);
+	}
+}
+
+/* A place for one more: a free one, or that of the root loaded longest ago. */
+static struct dmp_target *place(struct dmp_splicer *splicer)
+{
+	struct dmp_target *oldest = &splicer->target[0];
+	u32 i;
+
+	splicer->targets_version++;
+	if (splicer->targets_used < splicer->targets)
+		return &splicer->target[splicer->targets_used++];
+	for (i = 1; i < splicer->targets_used; i++)
+		if (splicer->target[i].root->stamp < oldest->root->stamp)
+			oldest = &splicer->target[i];
+	return oldest;
+}
+
+static void name_loaded(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_root *root = mmu->loaded;
+	struct dmp_target loaded = {
+		.root = root, .gfn = root->gfn,
+		.hfn = dmp_table_of(mmu, root->table)->hfn,
+		.cr3 = splicer->implant->guest_cr3,
+	};
+	u32 i;
+
+	if (loaded.cr3 >> DMP_PAGE_SHIFT != loaded.gfn || !is_ready(mmu, &loaded) ||
+	    dmp_slot_find(mmu, loaded.hfn))
+		return;
+	for (i = 0; i < splicer->targets_used; i++)
+		if (splicer->target[i].root == root)
+			break;
+	if (i == splicer->targets_used)
+		*place(splicer) = loaded;
+	else
+		splicer->target[i].cr3 = loaded.cr3;
+}
+
+/* What stubs and the filter are to know. */
+static void show(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_implant *implant = splicer->implant;
+	struct dmp_cr3_target shown;
+	bool lazy_d = mmu->loaded && mmu->loaded->lazy_d;
+	u32 i;
+
+	for (i = 0; i < DMP_TARGETS_MAX; i++) {
+		const struct dmp_target *target = &splicer->target[i];
+
+		shown = (struct dmp_cr3_target){ 0 };
+		if (i < splicer->targets_used) {
+			lazy_d |= target->root->lazy_d;
+			shown.minus_cr3 = 0 - target->cr3;
+			shown.machine = dmp_target_value(target);
+			shown.root = implant->window +
+				     (target->hfn << DMP_PAGE_SHIFT);
+			shown.guest_root = implant->window +
+				(u64)((char *)dmp_table_of(mmu, target->root->table)->guest -
+				      mmu->va_base);
+		}
+		implant->target[i] = shown;
+	}
+	implant->state = (implant->state & (DMP_IMPLANT_WAITING | DMP_IMPLANT_PCIDS |
+					    DMP_IMPLANT_NO_FETCH)) |
+			 (lazy_d ? DMP_IMPLANT_LAZY_ANY : 0) |
+			 DMP_IMPLANT_TARGETS;
+}
+
+/* What the filter has raised since the last show(). */
+static void note_raised(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+
+	if (splicer->implant->state & DMP_IMPLANT_LAZY_D && splicer->filter_root)
+		splicer->filter_root->lazy_d = true;
+	dmp_target_raised(mmu);
+}
+
+void dmp_target_settle(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+
+	if (!splicer || !splicer->targets || !splicer->active || mmu->broken)
+		return;
+	note_raised(mmu);
+	drop_stale(mmu);
+	if (is_calm(mmu))
+		name_loaded(mmu);
+	show(mmu);
+}
+
+void dmp_target_forget(struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	u32 i;
+
+	for (i = 0; splicer && i < splicer->targets_used; i++) {
+		if (splicer->target[i].root != root)
+			continue;
+		note_raised(mmu);
+		drop(splicer, i);
+		show(mmu);
+	}
+}
+
+void dmp_target_raised(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	const u32 raised = DMP_IMPLANT_LAZY_D | DMP_IMPLANT_TARGETS;
+	u32 i;
+
+	if ((splicer->implant->state & raised) != raised)
+		return;
+	for (i = 0; i < splicer->targets_used; i++)
+		splicer->target[i].root->lazy_d = true;
+}
+
+void dmp_target_follow(struct dmp_mmu *mmu)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	u64 cr3 = splicer->implant->guest_cr3;
+	struct dmp_root *root;
+	u32 i;
+
+	for (i = 0; i < splicer->targets_used; i++)
+		if (splicer->target[i].cr3 == cr3)
+			break;
+	if (i == splicer->targets_used) {
+		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
+		return;
+	}
+	root = splicer->target[i].root;
+	note_raised(mmu);
+	splicer->filter_root = root;
+	root->stamp = ++mmu->stamp;
+	mmu->loaded = root;
+	mmu->stats.root_loads++;
+}
+
+const char *dmp_target_audit(const struct dmp_mmu *mmu)
+{
+	const struct dmp_splicer *splicer = mmu->splicer;
+	u32 i;
+
+	if (splicer->targets_used > splicer->targets)
+		return "more CR3 targets than there may be";
+	for (i = 0; i < splicer->targets_used; i++) {
+		if (dmp_slot_find(mmu, splicer->target[i].hfn))
+			return "CR3 target that the guest may load itself";
+		if (splicer->target[i].cr3 >> DMP_PAGE_SHIFT != splicer->target[i].gfn)
+			return "CR3 target of another root";
+	}
+	return NULL;
+}

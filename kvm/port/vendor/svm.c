@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * AMD-V: what its exits mean to the port, and what exits. Part of kvm-amd.ko.
+ * Volume and section: AMD APM.
+ */
+#include <linux/kvm_host.h>
+
+#include "dmp.h"
+#include "svm/svm.h"
+#include "x86.h"
+
+const struct kvm_dmp_vendor svm_dmp_vendor = {
+	.isa = "svm",
+	.hypercall = { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
+	.write_cr3 = KVM_DMP_META(SVM_EXIT_WRITE_CR3, 0, 0),
+	.counted = {
+		{ SVM_EXIT_CPUID, SVM_EXIT_CPUID },
+		{ SVM_EXIT_READ_CR0, SVM_EXIT_WRITE_CR0 + 15 },
+		{ SVM_EXIT_INVLPG, SVM_EXIT_INVLPG },
+	},
+};
+
+void svm_dmp_exit_begin(struct kvm_vcpu *vcpu)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	u32 code = vmcb->control.exit_code;
+	u32 arg = 0;
+
+	BUILD_BUG_ON(SVM_EXIT_MSR - SVM_EXIT_IOIO - 1);
+	if (unlikely(code - SVM_EXIT_IOIO <= 1))
+		arg = code == SVM_EXIT_MSR ? vcpu->arch.regs[VCPU_REGS_RCX] :
+					     vmcb->control.exit_info_1 >> 16;
+	kvm_dmp_exit_is(vcpu, vcpu->arch.regs[VCPU_REGS_RIP], code, arg,
+			vmcb->save.cpl);
+}
+
+/* #GP stays KVM's: it may be of a nested hypervisor's instruction. */
+int svm_dmp_event(struct kvm_vcpu *vcpu, u32 *info)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	switch (control->exit_code) {
+	case SVM_EXIT_VMMCALL:
+		return KVM_DMP_HYPERCALL;
+	case SVM_EXIT_READ_CR3:
+	case SVM_EXIT_WRITE_CR3:
+		return KVM_DMP_CR3;
+	case SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR7:
+		BUILD_BUG_ON(SVM_EXIT_WRITE_DR0 - SVM_EXIT_READ_DR0 !=
+			     KVM_DMP_DR_WRITE);
+		*info = control->exit_code - SVM_EXIT_READ_DR0;
+		return KVM_DMP_DR;
+	case SVM_EXIT_EXCP_BASE + DB_VECTOR:
+		return KVM_DMP_DEBUG;
+	case SVM_EXIT_EXCP_BASE + BP_VECTOR:
+		return KVM_DMP_BREAKPOINT;
+	case SVM_EXIT_EXCP_BASE + UD_VECTOR:
+		return KVM_DMP_UNDEFINED;
+	case SVM_EXIT_SWINT:
+		return KVM_DMP_SOFT_INT;
+	case SVM_EXIT_EXCP_BASE + SS_VECTOR:
+		*info = KVM_DMP_FAULT_INFO(SS_VECTOR, control->exit_info_1);
+		return KVM_DMP_FAULT;
+	case SVM_EXIT_EXCP_BASE + DF_VECTOR:
+		return KVM_DMP_DOUBLE_FAULT;
+	case SVM_EXIT_IDTR_WRITE:
+		return KVM_DMP_IDT;
+	default:
+		return KVM_DMP_OTHER;
+	}
+}
+
+void svm_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (spliced) {
+		clr_exception_intercept(svm, PF_VECTOR);
+		svm_clr_intercept(svm, INTERCEPT_INVLPG);
+		set_exception_intercept(svm, DF_VECTOR);
+		set_exception_intercept(svm, SS_VECTOR);
+		set_exception_intercept(svm, GP_VECTOR);
+		svm_set_intercept(svm, INTERCEPT_LOAD_IDTR);
+		if (kvm_dmp_int3_is_swint())
+			svm_set_intercept(svm, INTERCEPT_INTn);
+	} else {
+		set_exception_intercept(svm, PF_VECTOR);
+		svm_set_intercept(svm, INTERCEPT_INVLPG);
+		clr_exception_intercept(svm, DF_VECTOR);
+		clr_exception_intercept(svm, SS_VECTOR);
+		/* A guest with SVM may need it: svm_set_efer(). */
+		if (!enable_vmware_backdoor && !(vcpu->arch.efer & EFER_SVME))
+			clr_exception_intercept(svm, GP_VECTOR);
+		svm_clr_intercept(svm, INTERCEPT_LOAD_IDTR);
+		svm_clr_intercept(svm, INTERCEPT_INTn);
+	}
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sites that read and write CR3: when they are replaced, runs of them, and what
+ * the VMM knows of their hypercalls.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guest_parts.h"
+#include "model_parts.h"
+#include "splicer_case.h"
+
+/* The instruction at @rip exits @n times. */
+static struct dmp_site *trap(u64 rip, unsigned int n)
+{
+	struct machine *m = &guest->m;
+
+	while (n--) {
+		m->in_engine = true;
+		dmp_site_trap_cr3(m->mmu, rip);
+		m_after_call(m);
+	}
+	return c_site_of(m, rip);
+}
+
+/* The hypercall in @site's stub that stands for the instruction at @rip. */
+static u64 call_of(const struct dmp_site *site, u64 rip)
+{
+	const struct dmp_stub *stub = &site->stub;
+	unsigned int i;
+
+	for (i = 0; i < stub->plan.count; i++)
+		if (site->rip + stub->plan.insn[i].offset == rip)
+			return stub->gva + stub->call[i];
+	return 0;
+}
+
+static void assert_call(const struct dmp_site *site, u64 rip, u8 reg)
+{
+	const struct dmp_splicer *splicer = guest->m.splicer;
+	const struct dmp_cr3_call *call;
+
+	call = dmp_splicer_cr3_call(splicer, call_of(site, rip));
+	assert_non_null(call);
+	assert_int_equal(call->home, rip);
+	assert_int_equal(call->reg, reg);
+	assert_null(dmp_splicer_cr3_call(splicer, call->rip + 1));
+	assert_null(dmp_splicer_cr3_call(splicer, call->rip + DMP_STUB_HYPERCALL));
+}
+
+/* A run: @read is spliced, @write a part of it. */
+static void assert_run(const struct dmp_site *read, const struct dmp_site *write)
+{
+	assert_int_equal(read->state, DMP_SITE_SPLICED);
+	assert_int_equal(write->state, DMP_SITE_COVERED);
+	c_check(&guest->m);
+}
+
+static void test_single(void **state)
+{
+	struct dmp_site *site;
+	struct text t;
+	u64 rip;
+
+	(void)state;
+	c_begin(&t, 3, 4);
+	rip = g_site(&t, 1, TEXT_CR3);
+	site = trap(rip, 1);
+	assert_int_equal(site->state, DMP_SITE_COUNTING);
+	trap(rip, 1);
+	assert_int_equal(site->state, DMP_SITE_SPLICED);
+	assert_int_equal(dmp_site_tactic(site), DMP_TACTIC_DISPLACED);
+	assert_int_equal(site->form, DMP_FORM_MOV_TO_CR);
+	assert_call(site, rip, DMP_REG_RDI);
+	c_check(&guest->m);
+	/* The others leave it where it is. */
+	trap(g_site(&t, 2, TEXT_CR3), 2);
+	trap(g_site(&t, 3, TEXT_CR3), 2);
+	trap(g_site(&t, 2, TEXT_FLUSH), 2);
+	assert_call(site, rip, DMP_REG_RDI);
+	assert_call(c_site_of(&guest->m, g_site(&t, 2, TEXT_CR3)),
+		    g_site(&t, 2, TEXT_CR3), DMP_REG_RDI);
+	assert_call(c_site_of(&guest->m, g_site(&t, 2, TEXT_FLUSH)),
+		    g_site(&t, 2, TEXT_FLUSH) + 3, DMP_REG_RAX);
+	/* User mode has none, and other registers are not ours. */
+	assert_null(trap(0x401000, 5));
+	c_end();
+}
+
+static void test_run(void **state)
+{
+	struct dmp_site *read, *write;
+	struct text t;
+	u64 rip;
+
+	(void)state;
+	c_begin(&t, 4, 5);
+	rip = g_site(&t, 2, TEXT_FLUSH);
+	read = trap(rip, 1);
+	write = trap(rip + 3, 1);
+	assert_int_equal(write->state, DMP_SITE_COUNTING);
+	trap(rip, 1);
+	assert_run(read, write);
+	assert_int_equal(read->form, DMP_FORM_MOV_FROM_CR);
+	assert_call(read, rip + 3, DMP_REG_RAX);
+	/* The exit that comes late changes nothing. */
+	trap(rip + 3, 3);
+	assert_int_equal(write->state, DMP_SITE_COVERED);
+
+	dmp_site_undo(guest->m.mmu, read, DMP_SITE_OK);
+	assert_int_equal(write->state, DMP_SITE_COUNTING);
+	trap(rip, 4);
+	assert_run(read, write);
+	c_end();
+}
+
+/* The second of a run is the first that is due. */
+static void test_run_from_behind(void **state)
+{
+	struct dmp_site *read, *write;
+	struct text t;
+	u64 rip;
+
+	(void)state;
+	c_begin(&t, 5, 4);
+	rip = g_site(&t, 3, TEXT_FLUSH);
+	write = trap(rip + 3, 1);
+	read = trap(rip, 1);
+	trap(rip + 3, 1);
+	assert_run(read, write);
+	/* Alone, where nobody knows of what is before it. */
+	rip = g_site(&t, 2, TEXT_FLUSH);
+	write = trap(rip + 3, 2);
+	assert_int_equal(write->state, DMP_SITE_SPLICED);
+	read = trap(rip, 2);
+	assert_string_equal(dmp_site_refusal_name(read), "overlaps");
+	c_check(&guest->m);
+	c_end();
+}
+
+/* A root of its own for the kernel's half of the one there is. */
+static u64 second_root(void)
+{
+	u64 gfn = g_frame_alloc(guest, G_TABLE);
+	unsigned int i;
+
+	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES; i++)
+		g_entry_set(guest, gfn, i,
+			    g_entry_get(guest, guest->kernel_root, i));
+	return gfn;
+}
+
+/* The quick way, to @gfn; as the host does it. */
+static bool try_switch(u64 gfn)
+{
+	struct machine *m = &guest->m;
+	u64 hfn;
+
+	m->in_engine = true;
+	hfn = dmp_mmu_switch_root(m->mmu, gfn);
+	if (hfn) {
+		m->cr3_gfn = gfn;
+		m->cr3_hfn = hfn;
+		m->splicer->implant->guest_cr3 = gfn << DMP_PAGE_SHIFT;
+	}
+	m_after_call(m);
+	m_flush_all(m);
+	return hfn;
+}
+
+static void test_switch(void **state)
+{
+	struct machine *m;
+	struct text t;
+	u64 first, second;
+
+	(void)state;
+	c_begin(&t, 6, 4);
+	m = &guest->m;
+	first = m->cr3_gfn;
+	second = second_root();
+	assert_false(try_switch(second));
+	assert_false(try_switch(second + DMP_ROOT_HINTS));
+	m_load_cr3(m, second, 0, false);
+	m_load_cr3(m, first, 0, false);
+
+	m->splicer->implant->walk_tag = 1;
+	assert_true(try_switch(second));
+	assert_true(m->splicer->implant->walk_tag != 1);
+	c_check(m);
+	assert_true(try_switch(first));
+	c_check(m);
+	/* Written when it is not loaded, it has to be looked through. */
+	g_entry_set(guest, second, 3, 0);
+	assert_false(try_switch(second));
+	m_load_cr3(m, second, 0, false);
+	assert_true(try_switch(first));
+	/* What needs the implant, or what stubs know, brought up to date. */
+	m->splicer->unsettled = true;
+	assert_false(try_switch(second));
+	m->splicer->unsettled = false;
+	m->mmu->space.grown = true;
+	assert_false(try_switch(second));
+	m_load_cr3(m, second, 0, false);
+	assert_false(try_switch(first));
+	m_load_cr3(m, first, 0, false);
+	assert_true(try_switch(second));
+	c_check(m);
+	c_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_single),
+		cmocka_unit_test(test_run),
+		cmocka_unit_test(test_run_from_behind),
+		cmocka_unit_test(test_switch),
+	};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getenv("DMP_TEST"))
+		cmocka_set_test_filter(getenv("DMP_TEST"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What splices have shown, and guests write back: dmp_site_remember(). A guest
+ * here reads its text where it is executed, as kprobes does, and writes by the
+ * text's alias. What it is to find in its memory afterwards is said by each
+ * test; the plain MMU's copy is set to that, so that all else is compared, too.
+ *
+ * DMP_SEED	seed of the random histories (else 1 to DMP_SEEDS, 4)
+ * DMP_STEPS	their length, 300
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guest_parts.h"
+#include "room.h"
+#include "splicer_case.h"
+
+#define INT3	"\xcc"
+
+static struct text t;
+
+static u8 *text_of(struct machine *m, unsigned int page)
+{
+	return (u8 *)m_real(m, t.gfn[page]);
+}
+
+/* What the guest reads where it executes. */
+static void read_code(u64 gva, u8 *bytes, unsigned int count)
+{
+	struct machine *m = &guest->m;
+	u64 leaf = m_machine_leaf(m, gva);
+	const u8 *page = (u8 *)m->arena + (dmp_pte_gfn(leaf) - 1) * DMP_PAGE_SIZE;
+
+	assert_true(leaf & DMP_PTE_P);
+	memcpy(bytes, page + (gva & 4095), count);
+}
+
+/* After a write at @gva of the text @want is to be there. */
+static void want_code(u64 gva, const void *bytes, const void *want,
+		      unsigned int count)
+{
+	unsigned int page = (gva - t.gva) / DMP_PAGE_SIZE;
+	u8 first[8] = { 0 }, is[8] = { 0 }, wanted[8] = { 0 };
+	struct machine *m = &guest->m;
+
+	memcpy(first, bytes, count < 8 ? count : 8);
+	memcpy(is, text_of(m, page) + (gva & 4095), count < 8 ? count : 8);
+	memcpy(wanted, want, count < 8 ? count : 8);
+	if (memcmp(text_of(m, page) + (gva & 4095), want, count))
+		m_fail(m, "wrote %#llx.. at %#llx, and it is %#llx.., not %#llx..",
+		       *(const u64 *)first, gva, *(const u64 *)is,
+		       *(const u64 *)wanted);
+	memcpy((u8 *)m_ref(m, t.gfn[page]) + (gva & 4095), want, count);
+	m_check_memory(m);
+	c_check(m);
+}
+
+/* Write @bytes at @gva of the text, by the alias; @want is to be there then. */
+static void write_code(u64 gva, const void *bytes, const void *want,
+		       unsigned int count)
+{
+	c_write_code(&t, (gva - t.gva) / DMP_PAGE_SIZE, gva & 4095, bytes, count);
+	want_code(gva, bytes, want, count);
+}
+
+static struct dmp_site *splice(u64 rip)
+{
+	struct dmp_site *site;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		site = c_trap(&t, rip, 1);
+		if (site->state != DMP_SITE_COUNTING && site->state != DMP_SITE_UNDONE)
+			break;
+	}
+	if (site->state != DMP_SITE_SPLICED)
+		m_fail(&guest->m, "%#llx: %s, %s", rip,
+		       dmp_site_state_name(site->state),
+		       dmp_site_refusal_name(site));
+	return site;
+}
+
+static bool is_int3(const u8 *bytes, unsigned int count)
+{
+	while (count--)
+		if (*bytes++ != 0xcc)
+			return false;
+	return true;
+}
+
+static void begin(u64 seed)
+{
+	c_begin(&t, seed, seed & 1 ? 5 : 4);
+}
+
+/*
+ * ---- Probes ----
+ */
+
+/*
+ * kprobes: saves the first byte, writes INT3, writes it back, and looks whether
+ * it is there: Linux's text_poke() has a BUG() for that. As often as it likes.
+ */
+static void test_probe(void **state)
+{
+	u8 saved, original, is;
+	struct dmp_site *site;
+	unsigned int i;
+	u64 rip;
+
+	(void)state;
+	begin(1);
+	rip = g_site(&t, 1, TEXT_MOV);
+	original = text_of(&guest->m, 1)[rip & 4095];
+	site = splice(rip);
+	read_code(rip, &saved, 1);
+	assert_int_equal(saved, 0xe9);
+	write_code(rip, INT3, INT3, 1);
+	assert_int_equal(site->state, DMP_SITE_UNDONE);
+	for (i = 0; i < 2 * DMP_SITE_UNDOS_MAX; i++) {
+		write_code(rip, &saved, &original, 1);
+		read_code(rip, &is, 1);
+		assert_int_equal(is, saved);
+		assert_int_equal(site->state, DMP_SITE_SPLICED);
+		write_code(rip, INT3, INT3, 1);
+		read_code(rip, &is, 1);
+		assert_int_equal(is, 0xcc);
+		assert_int_equal(site->state, DMP_SITE_UNDONE);
+	}
+	write_code(rip, &original, &original, 1);
+	assert_int_equal(site->state, DMP_SITE_UNDONE);
+	c_end();
+}
+
+/* Nor is it another's place by then; and what was undone by request comes back. */
+static void test_probe_then_other(void **state)
+{
+	struct dmp_site *site, *other;
+	u8 saved, original, is;
+	u64 rip;
+
+	(void)state;
+	begin(4);
+	rip = g_site(&t, 1, TEXT_MOV_MOV);
+	original = text_of(&guest->m, 1)[rip & 4095];
+	site = splice(rip);
+	read_code(rip, &saved, 1);
+	write_code(rip, INT3, INT3, 1);
+	other = splice(rip + 3);
+	write_code(rip, &saved, &original, 1);
+	assert_int_equal(site->state, DMP_SITE_UNDONE);
+	assert_int_equal(other->state, DMP_SITE_SPLICED);
+	dmp_site_undo(guest->m.mmu, other, DMP_SITE_OK);
+	write_code(rip, INT3, INT3, 1);
+	site->state = DMP_SITE_REFUSED;
+	site->refusal = DMP_SITE_ASKED;
+	write_code(rip, &saved, &original, 1);
+	read_code(rip, &is, 1);
+	assert_int_equal(is, saved);
+	c_end();
+}
+
+/* An optimized one: INT3, the rest of a jump, its opcode; and the way back. */
+static void test_optimized_probe(void **state)
+{
+	static const u8 jump[] = { 0xe9, 0x11, 0x22, 0x33, 0x44 };
+	u8 saved[5], original[5];
+	u64 rip;
+
+	(void)state;
+	begin(2);
+	rip = g_site(&t, 1, TEXT_MOV);
+	memcpy(original, text_of(&guest->m, 1) + (rip & 4095), 5);
+	splice(rip);
+	read_code(rip, saved, 5);
+	assert_memory_not_equal(saved, original, 5);
+	write_code(rip, INT3, INT3, 1);
+	write_code(rip + 1, jump + 1, jump + 1, 4);
+	/* The opcode is that of the splice: the guest means its own jump. */
+	write_code(rip, jump, jump, 1);
+	write_code(rip, INT3, INT3, 1);
+	write_code(rip + 1, saved + 1, original + 1, 4);
+	write_code(rip, saved, original, 1);
+	splice(rip);
+	c_end();
+}
+
+/* INT3 by itself is the guest's, though the splice has one there. */
+static void test_probe_of_displaced(void **state)
+{
+	struct dmp_site *site;
+	u8 saved[7], original;
+	u64 rip;
+
+	(void)state;
+	begin(3);
+	rip = g_site(&t, 1, TEXT_MOV_MOV);
+	original = text_of(&guest->m, 1)[(rip & 4095) + 3];
+	site = splice(rip);
+	read_code(rip, saved, 7);
+	assert_int_equal(saved[3], 0xcc);
+	write_code(rip + 3, INT3, INT3, 1);
+	assert_int_equal(site->state, DMP_SITE_UNDONE);
+	/* While it is there another is taken away from the site. */
+	write_code(rip, INT3, INT3, 1);
+	write_code(rip, saved, "\x48", 1);
+	write_code(rip + 3, &original, &original, 1);
+	c_end();
+}
+
+/*
+ * ---- Parts ----
+ */
+
+/* Every part of the splice written back, in one write or byte by byte. */
+static void test_partial(void **state)
+{
+	unsigned int from, to, i, len;
+	u8 saved[32], original[32];
+	struct dmp_site *site;
+	u64 rip;
+
+	(void)state;
+	for (from = 0; from < 7; from++)
+		for (to = from + 1; to <= 7; to++) {
+			begin(from * 8 + to);
+			rip = g_site(&t, 2, TEXT_IMM);
+			memcpy(original, text_of(&guest->m, 2) + (rip & 4095), 32);
+			site = splice(rip);
+			len = site->stub.plan.len;
+			assert_int_equal(len, 7);
+			read_code(rip, saved, 32);
+			assert_memory_equal(saved, site->bytes, len);
+			assert_memory_equal(saved + len, original + len, 32 - len);
+			/* All of it away; then that part, as it was read. */
+			write_code(rip, "\x0f\x0b\x0f\x0b\x0f\x0b\x90",
+				   "\x0f\x0b\x0f\x0b\x0f\x0b\x90", 7);
+			write_code(rip, original, original, len);
+			if (!is_int3(saved + from, to - from))
+				write_code(rip + from, saved + from,
+					   original + from, to - from);
+			for (i = from; i < to; i++)
+				if (saved[i] != 0xcc)
+					write_code(rip + i, saved + i,
+						   original + i, 1);
+			/* With what is before and behind. */
+			write_code(rip - 4, "abcd", "abcd", 4);
+			memcpy(saved + 8, original + 8, 8);
+			write_code(rip, saved, original, 16);
+			c_end();
+		}
+}
+
+/* One write over the splices of two sites, back to back, and what is behind. */
+static void test_two_sites(void **state)
+{
+	static const u8 code[16] = {
+		0x48, 0x89, 0x37, 0xc3, 0xcc, 0x48, 0x89, 0x77, 0x08, 0xc3,
+		0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+	};
+	u8 saved[16], want[16];
+	unsigned int way;
+	u64 rip;
+
+	(void)state;
+	for (way = 0; way < 3; way++) {
+		begin(5 + way);
+		rip = t.gva + DMP_PAGE_SIZE + 0x805;
+		write_code(rip, code, code, 16);
+		splice(rip);
+		splice(rip + 5);
+		read_code(rip, saved, 16);
+		assert_int_equal(saved[5], 0xe9);
+		memcpy(want, code, 16);
+		/* Both, the first's end and the second's beginning, and more. */
+		write_code(rip, INT3, INT3, 1);
+		write_code(rip + 5, INT3, INT3, 1);
+		saved[12] = want[12] = 0x77;	/* new, and no site's */
+		if (way == 1)
+			write_code(rip + 1, saved + 1, want + 1, 9);
+		if (way == 2)
+			write_code(rip, want, want, 5);
+		write_code(rip, saved, want, 16);
+		splice(rip);
+		splice(rip + 5);
+		c_end();
+	}
+}
+
+/*
+ * ---- Several splices of one site ----
+ */
+
+/* Undone and spliced anew, each time with another stub: all are remembered. */
+static void test_versions(void **state)
+{
+	u8 saved[DMP_SITE_UNDOS_MAX][6], original[6], other[6];
+	struct dmp_site *site = NULL;
+	unsigned int n, i;
+	u64 rip;
+
+	(void)state;
+	begin(7);
+	splice(g_site(&t, 3, TEXT_MOV));	/* so that the copy stays */
+	rip = g_site(&t, 3, TEXT_MOV_MOV);
+	memcpy(original, text_of(&guest->m, 3) + (rip & 4095), 6);
+	for (n = 0; n < DMP_SITE_UNDOS_MAX; n++) {
+		if (site)	/* or it would have the same bytes again */
+			site->landing = 0;
+		site = splice(rip);
+		assert_int_equal(site->pasts, n);
+		read_code(rip, saved[n], 6);
+		for (i = 0; i < n; i++)
+			assert_memory_not_equal(saved[i], saved[n], 6);
+		write_code(rip, INT3, INT3, 1);
+		assert_int_equal(site->undos, n + 1);
+		/* Each that was ever shown, whole and in part. */
+		for (i = 0; i <= n; i++) {
+			write_code(rip + 1, saved[i] + 1, original + 1, 5);
+			write_code(rip, saved[i], original, 1);
+			write_code(rip, INT3, INT3, 1);
+			write_code(rip, saved[i], original, 6);
+			write_code(rip, INT3, INT3, 1);
+			/* Its end was there before, as the guest's own. */
+			memset(other, 0x55, 5);
+			other[5] = saved[i][5];
+			write_code(rip, other, other, 6);
+			c_write_code(&t, 3, rip & 4095, saved[i], 5);
+			want_code(rip, saved[i], original, 6);
+			write_code(rip, INT3, INT3, 1);
+		}
+		write_code(rip, original, original, 1);
+	}
+	/* That is all of them: there is no other splice. */
+	assert_int_equal(site->state, DMP_SITE_REFUSED);
+	assert_string_equal(dmp_site_refusal_name(site), "undone-often");
+	assert_int_equal(site->pasts, DMP_ARRAY_SIZE(site->past));
+	c_trap(&t, rip, 100);
+	assert_int_equal(site->state, DMP_SITE_REFUSED);
+	for (i = 0; i < DMP_SITE_UNDOS_MAX; i++) {
+		write_code(rip, "\x0f\x0b", "\x0f\x0b", 2);
+		write_code(rip, original, original, 2);
+		write_code(rip, saved[i], original, 6);
+	}
+	c_end();
+}
+
+/* Code that has changed between: what was there when that splice was shown. */
+static void test_old_code(void **state)
+{
+	static const u8 other[] = { 0x48, 0x89, 0x77, 0x10, 0xc3 };
+	u8 first[5], second[5], original[5];
+	u64 rip;
+
+	(void)state;
+	begin(8);
+	rip = g_site(&t, 1, TEXT_MOV);
+	memcpy(original, text_of(&guest->m, 1) + (rip & 4095), 5);
+	splice(rip);
+	read_code(rip, first, 5);
+	write_code(rip, other, other, 5);
+	splice(rip);
+	read_code(rip, second, 5);
+	write_code(rip, first, original, 5);
+	write_code(rip, second, other, 5);
+	c_end();
+}
+
+/*
+ * One frame at two addresses: what each shows is remembered there; what the
+ * other one shows is not what this one showed, but memory is one.
+ */
+static void test_two_addresses(void **state)
+{
+	u8 one[5], two[5], original[5];
+	struct dmp_site *site;
+	u64 rip, other, landing;
+
+	(void)state;
+	begin(9);
+	rip = g_site(&t, 1, TEXT_MOV);
+	other = rip + 9 * DMP_PAGE_SIZE;
+	memcpy(original, text_of(&guest->m, 1) + (rip & 4095), 5);
+	g_entry_set(guest, t.table, 10, t.gfn[1] << 12 | P | A | D);
+	site = splice(rip);
+	/* Not spliced there: the guest's own is what it reads. */
+	read_code(other, two, 5);
+	assert_memory_equal(two, original, 5);
+	/* Its first landing is taken, so that the bytes are not the same. */
+	landing = dmp_landing_add(guest->m.mmu, other, &site->stub.plan, 0);
+	assert_true(landing);
+	dmp_landing_write(guest->m.splicer, landing, landing);
+	splice(other);
+	read_code(rip, one, 5);
+	read_code(other, two, 5);
+	assert_memory_not_equal(one, two, 5);
+	write_code(rip, one, original, 5);
+	write_code(rip, INT3, INT3, 1);
+	write_code(rip, two, original, 5);
+	write_code(rip, INT3, INT3, 1);
+	write_code(rip, one, original, 5);
+	c_end();
+}
+
+/* Not known: no site's, or a site's place at another page. Stored as it is. */
+static void test_not_remembered(void **state)
+{
+	u8 saved[5];
+	u64 rip;
+
+	(void)state;
+	begin(10);
+	rip = g_site(&t, 1, TEXT_MOV);
+	splice(rip);
+	read_code(rip, saved, 5);
+	write_code(rip + 0x800, saved, saved, 5);
+	write_code(rip + DMP_PAGE_SIZE, saved, saved, 5);
+	/* Off by one. */
+	write_code(rip + 1, saved, saved, 5);
+	c_end();
+}
+
+/*
+ * ---- Random ----
+ */
+
+/* Bytes of its own, or what it has read there once, any part of it. */
+static void random_history(u64 seed, u64 steps)
+{
+	u8 pool[64][8], original[8], bytes[8];
+	unsigned int known = 0, from, count, len, put_back = 0;
+	struct machine *m;
+	u64 rip;
+
+	begin(seed);
+	m = &guest->m;
+	rip = g_site(&t, 1 + seed % 3, seed & 1 ? TEXT_MOV_MOV : TEXT_IMM);
+	memcpy(original, text_of(m, 1 + seed % 3) + (rip & 4095), 8);
+	for (m->step = 1; m->step <= steps; m->step++) {
+		m->op = "remember";
+		c_trap(&t, rip, 1 + m_below(m, 20));
+		read_code(rip, pool[known < 64 ? known++ : m_below(m, 64)], 8);
+		from = m_below(m, 7);
+		count = 1 + m_below(m, 8 - from);
+		memcpy(bytes, pool[m_below(m, known)], 8);
+		/* As probes do it: INT3, the rest, the opcode; then as it was. */
+		write_code(rip, INT3, INT3, 1);
+		len = c_site_of(m, rip)->shown;
+		if (from && from < len &&
+		    !is_int3(bytes + from, count < len - from ? count : len - from)) {
+			write_code(rip + from, bytes + from, original + from,
+				   count);
+			put_back++;
+		}
+		write_code(rip, bytes, original, 1);
+		assert_memory_equal(text_of(m, 1 + seed % 3) + (rip & 4095),
+				    original, 7);
+	}
+	printf("  seed %llu: %u written back\n", seed, put_back);
+	assert_true(put_back > steps / 3);
+	c_end();
+}
+
+static u64 env(const char *name, u64 otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoull(value, NULL, 0) : otherwise;
+}
+
+static void test_random(void **state)
+{
+	u64 seed = env("DMP_SEED", 0), steps = env("DMP_STEPS", 300);
+
+	(void)state;
+	if (seed) {
+		random_history(seed, steps);
+		return;
+	}
+	for (seed = 1; seed <= env("DMP_SEEDS", 4); seed++)
+		random_history(seed, steps);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_probe_then_other),
+		cmocka_unit_test(test_optimized_probe),
+		cmocka_unit_test(test_probe_of_displaced),
+		cmocka_unit_test(test_partial),
+		cmocka_unit_test(test_two_sites),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_old_code),
+		cmocka_unit_test(test_two_addresses),
+		cmocka_unit_test(test_not_remembered),
+		cmocka_unit_test(test_random),
+	};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getenv("DMP_TEST"))
+		cmocka_set_test_filter(getenv("DMP_TEST"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Roots that the guest loads by itself: which are named, when they go, what the
+ * engine makes of it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "guest_parts.h"
+#include "splicer_case.h"
+#include "table.h"
+#include "target.h"
+
+/* A root of its own for the kernel's half of the one there is. */
+static u64 another_root(void)
+{
+	u64 gfn = g_frame_alloc(guest, G_TABLE);
+	unsigned int i;
+
+	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES; i++)
+		g_entry_set(guest, gfn, i,
+			    g_entry_get(guest, guest->kernel_root, i));
+	return gfn;
+}
+
+static const struct dmp_cr3_target *shown(u64 gfn)
+{
+	const struct dmp_implant *implant = guest->m.splicer->implant;
+	u64 minus = 0 - (gfn << DMP_PAGE_SHIFT);
+	unsigned int i;
+
+	for (i = 0; i < DMP_TARGETS_MAX; i++)
+		if (implant->target[i].machine && implant->target[i].minus_cr3 == minus)
+			return &implant->target[i];
+	return NULL;
+}
+
+/* Frames may be those of guest RAM by chance: such a root is not named. */
+static bool may_be_named(u64 gfn)
+{
+	struct machine *m = &guest->m;
+
+	return !dmp_slot_find(m->mmu, dmp_table_find(m->mmu, gfn,
+						     m->mmu->paging.levels)->hfn);
+}
+
+static void begin(struct text *t, unsigned int targets)
+{
+	c_begin(t, 5, 4);	/* none so far */
+	guest->m.splicer->targets = targets;
+}
+
+/* Load @n new roots after one another. */
+static void load(u64 *root, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		root[i] = another_root();
+		m_load_cr3(&guest->m, root[i], 0, false);
+	}
+}
+
+static void test_none(void **state)
+{
+	struct text t;
+	u64 root[2];
+
+	(void)state;
+	begin(&t, 0);
+	load(root, 2);
+	assert_null(shown(root[0]));
+	assert_null(shown(root[1]));
+	assert_int_equal(guest->m.splicer->targets_version, 0);
+	c_end();
+}
+
+static void test_last_ones(void **state)
+{
+	unsigned int i, named = 0;
+	u64 root[12];
+	struct text t;
+
+	(void)state;
+	begin(&t, 3);
+	load(root, 12);
+	for (i = 12; i--;) {
+		if (!may_be_named(root[i]))
+			assert_null(shown(root[i]));
+		else if (named++ < 3)
+			assert_non_null(shown(root[i]));
+		else
+			assert_null(shown(root[i]));
+	}
+	assert_true(named > 3);
+	assert_int_equal(guest->m.splicer->targets_used, 3);
+	c_check(&guest->m);
+	c_end();
+}
+
+/* Of the named ones, the last but one. */
+static u64 named_before(const u64 *root, unsigned int n)
+{
+	while (n--)
+		if (shown(root[n]) && root[n] != guest->m.cr3_gfn)
+			return root[n];
+	fail_msg("none is named");
+	return 0;
+}
+
+static void test_follow(void **state)
+{
+	const struct dmp_cr3_target *target;
+	struct machine *m;
+	u64 root[8], to;
+	struct text t;
+
+	(void)state;
+	begin(&t, 4);
+	m = &guest->m;
+	load(root, 8);
+	to = named_before(root, 8);
+	target = shown(to);
+	m_load_cr3(m, to, 0, false);
+	assert_int_equal(m->targets, 1);
+	assert_int_equal(m->mmu->loaded->gfn, to);
+	assert_int_equal(m->splicer->implant->root, target->root);
+	assert_int_equal(target->machine & ~DMP_PTE_ADDR, DMP_CR3_PWT);
+	c_check(m);
+	c_end();
+}
+
+/* Written when it is not loaded, by the kernel: at once it is no target. */
+static void test_let_go(void **state)
+{
+	u64 root[8], gone;
+	u32 version;
+	struct text t;
+
+	(void)state;
+	begin(&t, 4);
+	load(root, 8);
+	gone = named_before(root, 8);
+	version = guest->m.splicer->targets_version;
+	assert_false(dmp_mmu_is_live_table(guest->m.mmu, gone));
+	assert_null(shown(gone));
+	assert_int_not_equal(guest->m.splicer->targets_version, version);
+	c_end();
+}
+
+/* A value that was a target is none when the space has grown. */
+static void test_grown(void **state)
+{
+	u64 root[8], other;
+	struct text t;
+
+	(void)state;
+	begin(&t, 4);
+	load(root, 8);
+	other = named_before(root, 8);
+	guest->m.mmu->space.grown = true;
+	dmp_target_settle(guest->m.mmu);
+	assert_int_equal(guest->m.splicer->targets_used, 0);
+	m_load_cr3(&guest->m, other, 0, false);
+	assert_non_null(shown(other));
+	assert_int_equal(guest->m.splicer->targets_used, 1);
+	c_check(&guest->m);
+	c_end();
+}
+
+/* What the filter raises may be of any; what it has not raised is of none. */
+static void test_lazy(void **state)
+{
+	struct dmp_implant *implant;
+	struct dmp_splicer *s;
+	u64 root[8];
+	struct text t;
+	u32 i;
+
+	(void)state;
+	begin(&t, 4);
+	load(root, 8);
+	s = guest->m.splicer;
+	implant = s->implant;
+	for (i = 0; i < s->targets_used; i++)
+		assert_false(s->target[i].root->lazy_d);
+	assert_int_equal(implant->state & (DMP_IMPLANT_LAZY_D | DMP_IMPLANT_LAZY_ANY), 0);
+	s->target[0].root->lazy_d = true;
+	dmp_target_settle(guest->m.mmu);
+	assert_true(implant->state & DMP_IMPLANT_LAZY_ANY);
+	assert_false(s->target[1].root->lazy_d);
+	implant->state |= DMP_IMPLANT_LAZY_D;
+	dmp_target_settle(guest->m.mmu);
+	for (i = 0; i < s->targets_used; i++)
+		assert_true(s->target[i].root->lazy_d);
+	assert_false(implant->state & DMP_IMPLANT_LAZY_D);
+	c_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_last_ones),
+		cmocka_unit_test(test_follow),
+		cmocka_unit_test(test_let_go),
+		cmocka_unit_test(test_grown),
+		cmocka_unit_test(test_lazy),
+	};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getenv("DMP_TEST"))
+		cmocka_set_test_filter(getenv("DMP_TEST"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
