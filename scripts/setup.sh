@@ -7,6 +7,10 @@
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/kernel.sh
+. "$(dirname "$0")/kernel.sh"
+
+LISTS=${APT_LISTS:-/var/lib/apt/lists}	# where apt keeps them
 
 PACKAGES=(
 	bc bochs bochs-term bochsbios build-essential busybox-static ca-certificates clang clang-tidy
@@ -49,77 +53,33 @@ is_installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# The archive's package lists, no older than a day.
-refresh_lists() {
-	[ -z "${lists_fresh:-}" ] || return 0
-	lists_fresh=1
-	if [ -n "$(find /var/lib/apt/lists -name '*Packages*' -mtime -1 -print -quit 2>/dev/null)" ]; then
-		return 0
-	fi
+has_lists() { [ -n "$(find "$LISTS" -name '*Packages*' "$@" -print -quit 2>/dev/null)" ]; }
+
+# The archive's package lists; those that are there serve where the archive
+# cannot be reached. (apt-get update ends well without a network.)
+lists_read=
+read_lists() {
 	note "reading Debian's package lists"
-	apt_quiet update || fail "apt-get update failed, see $BUILD/setup.log"
+	lists_read=1
+	apt_quiet update || true
+	has_lists || fail "there are no package lists and apt-get update brings none, see $BUILD/setup.log"
 }
+
+# No older than a day.
+refresh_lists() { [ -n "$lists_read" ] || has_lists -mtime -1 || read_lists; }
 
 install_packages() {
 	local missing=() p
 	for p in "$@"; do
-		is_installed "${p%%=*}" || missing+=("$p")
+		is_installed "$p" || missing+=("$p")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	refresh_lists
 	note "installing ${missing[*]}"
 	apt_quiet install -y --no-install-recommends "${missing[@]}" && return 0
-	lists_fresh=1 apt_quiet update || true
+	[ -n "$lists_read" ] || read_lists
 	apt_quiet install -y --no-install-recommends "${missing[@]}" ||
 		fail "cannot install ${missing[*]}, see $BUILD/setup.log"
-}
-
-candidate() {
-	apt-cache policy "$1" | awk '$1 == "Candidate:" { print $2 }'
-}
-
-# Source, headers and image must be of one version. The image metapackage
-# says which kernel is today's; the three are then asked for by that version.
-install_kernel() {
-	local image release version
-	if [ -f "$KERNEL/release" ] && [ -f "$KERNEL/vmlinuz" ]; then
-		release=$(cat "$KERNEL/release")
-		version=$(cat "$KERNEL/version")
-		if [ -d "/usr/src/linux-headers-$release" ] &&
-		   [ "$(dpkg-query -W -f '${Version}' linux-source-6.1 2>/dev/null)" = "$version" ]; then
-			return 0
-		fi
-	fi
-	refresh_lists
-	image=$(apt-cache depends linux-image-amd64 |
-		awk '$1 == "Depends:" { print $2; exit }')
-	[ -n "$image" ] || fail "Debian offers no linux-image-amd64 (package lists empty?)"
-	release=${image#linux-image-}
-	version=$(candidate "$image")
-	[ "$(candidate linux-source-6.1)" = "$version" ] ||
-		fail "linux-source-6.1 $(candidate linux-source-6.1) and $image $version are of different versions; wait for Debian's mirror to settle"
-	note "kernel $release ($version)"
-	apt_quiet install -y --no-install-recommends "linux-source-6.1=$version" \
-		"linux-headers-$release=$version" ||
-		fail "cannot install linux-source-6.1 and linux-headers-$release $version, see $BUILD/setup.log"
-	unpack_image "$image" "$release" "$version"
-}
-
-unpack_image() {
-	local image=$1 release=$2 version=$3 tmp
-	tmp=$(mktemp -d "$BUILD/kernel.XXXXXX")
-	(cd "$tmp" && apt-get -qq download "$image=$version") >>"$BUILD/setup.log" 2>&1 ||
-		fail "cannot download $image $version, see $BUILD/setup.log"
-	dpkg -x "$tmp"/linux-image-*.deb "$tmp/root"
-	depmod -b "$tmp/root" "$release"
-	rm -rf "$KERNEL"
-	mkdir -p "$KERNEL"
-	mv "$tmp/root/boot/vmlinuz-$release" "$KERNEL/vmlinuz"
-	mv "$tmp/root/boot/config-$release" "$KERNEL/config"
-	mv "$tmp/root/lib" "$KERNEL/lib"
-	echo "$version" >"$KERNEL/version"
-	echo "$release" >"$KERNEL/release"
-	rm -rf "$tmp"
 }
 
 check_machine
