@@ -6,12 +6,13 @@ MACHINE	?= svm
 MODE	?= shadow
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup kvm bench tools demo test check unit machine fuzz shell clean distclean
+.PHONY: help setup kvm bench tools demo test soak check unit machine fuzz shell clean distclean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo [MACHINE=svm]   measure native, nested and shadow paging, list hot instructions"
-	@echo "make test                 every test there is"
+	@echo "make test                 the gate: what finds most in a quarter of an hour"
+	@echo "make soak                 every test there is, whole; hours"
 	@echo
 	@echo "make setup                packages and Debian's kernel (the others call it)"
 	@echo "make kvm | bench | tools  build the KVM modules | dmp-bench | dmp, under build/"
@@ -41,6 +42,9 @@ demo: kvm bench tools
 
 test:
 	@$(TOP)/tests/run
+
+soak:
+	@$(TOP)/tests/run --soak
 
 check: setup
 	@$(TOP)/scripts/check.sh

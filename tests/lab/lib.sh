@@ -5,21 +5,33 @@
 checks_passed=0
 checks_failed=0
 
-# check WHAT COMMAND...
-check() {
-	local what=$1
-	shift
+# judge WORD WHAT COMMAND...
+judge() {
+	local word=$1 what=$2
+	shift 2
 	if "$@"; then
 		checks_passed=$((checks_passed + 1))
 		echo "PASS $what"
 	else
 		checks_failed=$((checks_failed + 1))
-		echo "FAIL $what"
+		echo "$word $what"
 	fi
 }
 
+# check WHAT COMMAND...
+check() { judge FAIL "$@"; }
+
+# The same for a limit of time or of a counted figure, and for nothing else: a row
+# over such limits alone is tried again in the gate (tests/lab/run --again).
+limit() { judge OVER "$@"; }
+
 # same WHAT WANTED GOT
 same() { check "$1: $3${4:+ ($4)}$([ "$2" = "$3" ] || echo ", wanted $2")" [ "$2" = "$3" ]; }
+
+# ended WHAT STATUS: lab/run's, which is to be 0; 124 is its time limit.
+ended() {
+	[ "$2" = 124 ] && limit "$1: in time" false || same "$1: status" 0 "$2"
+}
 
 # The last line of every test; its status is the verdict.
 finish() {

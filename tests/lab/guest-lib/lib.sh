@@ -43,7 +43,7 @@ guest_run() {
 	"$TOP/lab/run" --quiet --timeout $((limit * GUEST_TIMES)) --run-dir "$run" \
 		--put "$GUEST" --put "$GUEST_LIB/run-tests" "${options[@]}" "$MACHINE" "$mode" -- \
 		"export GUEST_OPTIONS='$GUEST_OPTIONS' GUEST_TIMES=$GUEST_TIMES; $*" || status=$?
-	same "$mode: status" 0 $status
+	ended "$mode" $status
 	[ $status = 0 ] || tail -n 8 "$run/console.log"
 	check "$mode: console" calm "$run/console.log"
 	[ -f "$run/status" ]
