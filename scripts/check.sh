@@ -97,11 +97,10 @@ checkpatch() {
 	shift
 	[ $# -gt 0 ] || return 0
 	perl "$CHECKPATCH" --root=/ --no-tree --no-summary --terse --show-types --color=never \
-		"${options[@]}" -f "$@" 2>"$OUT/checkpatch.err"
+		"${options[@]}" -f "$@"
 }
 
 check_checkpatch_kernel() {
-	need_checkpatch
 	local list ok=0 strict=(--strict --codespell --codespellfile=/dev/null)
 	mapfile -t list < <(files 'engine/*.[ch]')
 	checkpatch "${strict[@]}" --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_ENGINE[@]}")" \
@@ -115,7 +114,6 @@ check_checkpatch_kernel() {
 }
 
 check_checkpatch_user() {
-	need_checkpatch
 	local list
 	mapfile -t list < <(files 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]' 'lab/*.[ch]')
 	checkpatch --max-line-length=100 --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_USER[@]}")" \
@@ -233,22 +231,36 @@ check_licences() {
 	[ -z "$found" ] || { echo "$found: no SPDX line"; return 1; }
 }
 
-ALL=(checkpatch_kernel checkpatch_user shellcheck python headers layers engine_freestanding
-	sparse clang_tidy file_sizes generated no_binaries licences)
+ALL=(clang_tidy checkpatch_kernel checkpatch_user shellcheck python headers layers
+	engine_freestanding sparse file_sizes generated no_binaries licences)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 mkdir -p "$OUT"
-passed=0
-failed=0
 for name; do
 	declare -F "check_$name" >/dev/null || fail "no check '$name'; there are: ${ALL[*]}"
-	if "check_$name" >"$OUT/$name.log" 2>&1; then
-		passed=$((passed + 1))
-		echo "PASS check/$name"
-	else
-		failed=$((failed + 1))
-		echo "FAIL check/$name"
-		tail -n 30 "$OUT/$name.log" | sed 's/^/     /'
-	fi
 done
+need_checkpatch
+
+# Side by side, one a processor; what each found is said as it ends.
+look() {
+	local verdict=PASS
+	"check_$1" >"$OUT/$1.log" 2>&1 || verdict=FAIL
+	echo "$verdict check/$1" >"$OUT/$1.verdict"
+	[ $verdict = PASS ] || tail -n 30 "$OUT/$1.log" | sed 's/^/     /' >>"$OUT/$1.verdict"
+	cat "$OUT/$1.verdict"
+}
+
+for name; do
+	rm -f "$OUT/$name.verdict"
+	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do
+		wait -n || true
+	done
+	look "$name" &
+done
+wait
+passed=0
+for name; do
+	! grep -qs '^PASS' "$OUT/$name.verdict" || passed=$((passed + 1))
+done
+failed=$(($# - passed))
 echo "check: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -543,7 +543,7 @@ int main(void)
 		cmocka_unit_test(test_raced),
 	};
 
-	seed = env("DMP_SEED", (unsigned long long)time(NULL));
+	seed = env("DMP_SEED", env("DMP_RUN_SEED", (unsigned long long)time(NULL)));
 	print_message("DMP_SEED=%llu DMP_STEPS=%llu\n", seed, env("DMP_STEPS", CASES));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ u64 number_of(const char *name, u64 otherwise)
 
 u64 seed_of_run(void)
 {
-	u64 seed = number_of("DMP_SEED", (u64)time(NULL));
+	u64 seed = number_of("DMP_SEED", number_of("DMP_RUN_SEED", (u64)time(NULL)));
 
 	printf("DMP_SEED=%llu\n", seed);
 	return seed;

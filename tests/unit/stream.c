@@ -20,6 +20,8 @@ u64 stream_seed(void)
 
 	if (seed)
 		return seed;
+	if (!given)
+		given = getenv("DMP_RUN_SEED");
 	seed = given ? strtoull(given, NULL, 0) : (u64)time(NULL) * 1000003;
 	seed += !seed;
 	printf("seed: DMP_SEED=%llu\n", seed);

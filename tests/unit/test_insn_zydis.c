@@ -106,6 +106,11 @@ static u64 env_number(const char *name, u64 otherwise)
 	return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+static u64 seed_of_run(void)
+{
+	return env_number("DMP_SEED", env_number("DMP_RUN_SEED", (u64)time(NULL)));
+}
+
 static u32 add_prefixes(u64 *state, u8 *bytes)
 {
 	static const u8 prefixes[] = {
@@ -189,7 +194,7 @@ static void check_coverage(const struct tally *t)
 static void test_random(void **unused)
 {
 	static struct tally tally = { .what = "random" };
-	u64 seed = env_number("DMP_SEED", (u64)time(NULL));
+	u64 seed = seed_of_run();
 	u64 count = env_number("DMP_INSN_STRINGS", DEFAULT_STRINGS);
 	u8 bytes[32], *buffer = malloc(STRING_MAX);
 	struct insn_comparison cmp;
@@ -264,7 +269,7 @@ static void walk_map(struct tally *t, u32 set, u32 map, u64 *state)
 static void test_maps(void **unused)
 {
 	static struct tally tally = { .what = "all opcodes" };
-	u64 seed = env_number("DMP_SEED", (u64)time(NULL));
+	u64 seed = seed_of_run();
 	u64 state = seed;
 	u32 set, map;
 

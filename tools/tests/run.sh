@@ -5,7 +5,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${1:-$here/../../build/tools}
-seed=${SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
+seed=${SEED:-${DMP_RUN_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}}
 w=$(mktemp -d)
 chmod 755 "$w"
 cp "$build/san/dmp" "$build/san/fake_kernel.so" "$w"
