@@ -216,6 +216,8 @@ check_generated() {
 	done
 }
 
+check_mutations() { tests/mutation/run --stale; }
+
 check_no_binaries() {
 	local found
 	found=$(files | grep -v '^LICENSE$' | while read -r f; do
@@ -232,7 +234,7 @@ check_licences() {
 }
 
 ALL=(clang_tidy checkpatch_kernel checkpatch_user shellcheck python headers layers
-	engine_freestanding sparse file_sizes generated no_binaries licences)
+	engine_freestanding sparse file_sizes generated mutations no_binaries licences)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 mkdir -p "$OUT"
 for name; do
