@@ -311,21 +311,38 @@ static bool check_frames(struct dmp_mmu *mmu)
 	return true;
 }
 
+static bool is_hashed(const struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	const struct dmp_root *at = mmu->root_hash[root->gfn % DMP_ROOT_HASH];
+	unsigned int steps = 0;
+
+	while (at && at != root && steps++ < DMP_ROOTS_MAX)
+		at = at->next;
+	return at == root;
+}
+
 static bool check_roots(struct dmp_mmu *mmu)
 {
 	const struct dmp_table *table;
-	unsigned int i;
+	const struct dmp_root *root;
+	unsigned int i, hashed = 0;
 
 	for (i = 0; i < DMP_ROOTS_MAX; i++) {
 		if (!mmu->root[i].table)
 			continue;
 		table = dmp_table_of(mmu, mmu->root[i].table);
 		if (!(table->flags & DMP_TABLE_ROOT) ||
-		    table->gfn != mmu->root[i].gfn ||
+		    table->gfn != mmu->root[i].gfn || !is_hashed(mmu, &mmu->root[i]) ||
 		    (mmu->loaded == &mmu->root[i] &&
 		     !(table->flags & DMP_TABLE_HELD)))
 			return found(mmu, "root in disorder", table, 0, 0);
 	}
+	for (i = 0; i < DMP_ROOT_HASH; i++)
+		for (root = mmu->root_hash[i]; root && hashed <= DMP_ROOTS_MAX;
+		     root = root->next)
+			hashed++;
+	if (hashed != mmu->roots)
+		return found_frame(mmu, "roots miscounted", hashed);
 	return true;
 }
 

@@ -52,5 +52,6 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	mmu->roots = 0;
 	mmu->loaded = NULL;
 	__builtin_memset(mmu->root, 0, sizeof(mmu->root));
+	__builtin_memset(mmu->root_hash, 0, sizeof(mmu->root_hash));
 	__builtin_memset(mmu->hash, 0, sizeof(mmu->hash));
 }

@@ -41,7 +41,7 @@ enum dmp_broken {
 const char *dmp_broken_name(enum dmp_broken why);
 
 /* By the low bits of its gfn: which root was loaded last. */
-#define DMP_ROOT_HINTS	64	/* a power of two */
+#define DMP_ROOT_HASH	64	/* a power of two */
 
 /* What the engine asks of its host. */
 struct dmp_host_ops {
@@ -158,6 +158,7 @@ struct dmp_root {
 	u16 user;		/* where an entry for user space was last seen;
 				 * DMP_ENTRIES: nowhere so far
 				 */
+	struct dmp_root *next;	/* of those of one hash */
 };
 
 /* Part of the implant's space shown in a table that is no root. */
@@ -225,7 +226,7 @@ struct dmp_mmu {
 	struct dmp_root root[DMP_ROOTS_MAX];
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;
-	struct dmp_root *root_hint[DMP_ROOT_HINTS];	/* may be free by now */
+	struct dmp_root *root_hash[DMP_ROOT_HASH];	/* by gfn */
 	bool trusted;			/* what is followed now is surely live */
 	bool waiting;			/* a supervisor entry somewhere may lack
 					 * A or D: when followed last its table

@@ -103,8 +103,37 @@ static void let_go(struct dmp_mmu *mmu, u64 gfn)
 	dmp_table_release(mmu, table);
 }
 
+/* The root of whatever address space has its top at @gfn; NULL: none is kept. */
+static struct dmp_root *root_find(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root = mmu->root_hash[gfn % DMP_ROOT_HASH];
+
+	while (root && root->gfn != gfn)
+		root = root->next;
+	return root;
+}
+
+static void hash_root(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_root **head = &mmu->root_hash[root->gfn % DMP_ROOT_HASH];
+
+	root->next = *head;
+	*head = root;
+}
+
+static void unhash_root(struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	struct dmp_root **link = &mmu->root_hash[root->gfn % DMP_ROOT_HASH];
+
+	while (*link && *link != root)
+		link = &(*link)->next;
+	if (*link)
+		*link = root->next;
+}
+
 static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 {
+	unhash_root(mmu, root);
 	dmp_target_forget(mmu, root);
 	dmp_table_put(mmu, root_table(mmu, root));
 	mmu->ops->free_page(mmu->host, root->copy_hfn);
@@ -138,16 +167,6 @@ static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
 	if (user < DMP_ENTRIES)
 		root->user = (u16)user;
 	return root->user < DMP_ENTRIES && user == DMP_ENTRIES;
-}
-
-static struct dmp_root *root_find(struct dmp_mmu *mmu, u64 gfn)
-{
-	unsigned int i;
-
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
-		if (mmu->root[i].table && mmu->root[i].gfn == gfn)
-			return &mmu->root[i];
-	return NULL;
 }
 
 /* A free place, the least recently loaded root's if need be. */
@@ -189,6 +208,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 	if (!table)
 		return NULL;
 	root->table = table->id;
+	hash_root(mmu, root);
 	return root;
 }
 
@@ -236,7 +256,6 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	mmu->lazy_d = false;
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
-	mmu->root_hint[gfn % DMP_ROOT_HINTS] = root;
 	root->user = (u16)find_user(mmu, root);
 	mmu->look = mmu->waiting;
 	/* Saves the trap by which it would be let go of. */
@@ -249,10 +268,10 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 
 u64 dmp_mmu_switch_root(struct dmp_mmu *mmu, u64 gfn)
 {
-	struct dmp_root *root = mmu->root_hint[gfn % DMP_ROOT_HINTS];
+	struct dmp_root *root = root_find(mmu, gfn);
 	const struct dmp_table *table;
 
-	if (mmu->broken || !root || !root->table || root->gfn != gfn)
+	if (mmu->broken || !root)
 		return 0;
 	table = root_table(mmu, root);
 	if (!(table->flags & DMP_TABLE_HELD))

@@ -186,7 +186,7 @@ static void test_switch(void **state)
 	first = m->cr3_gfn;
 	second = second_root();
 	assert_false(try_switch(second));
-	assert_false(try_switch(second + DMP_ROOT_HINTS));
+	assert_false(try_switch(second + DMP_ROOT_HASH));
 	m_load_cr3(m, second, 0, false);
 	m_load_cr3(m, first, 0, false);
 
@@ -215,6 +215,36 @@ static void test_switch(void **state)
 	c_end();
 }
 
+/* However many there are: some have one hash, and each is found at once. */
+static void test_switch_many(void **state)
+{
+	u64 root[DMP_ROOT_HASH + 10];
+	struct machine *m;
+	struct text t;
+	unsigned int i, turn;
+
+	(void)state;
+	c_begin(&t, 7, 5);
+	m = &guest->m;
+	for (i = 0; i < DMP_ARRAY_SIZE(root); i++) {
+		root[i] = second_root();
+		m_load_cr3(m, root[i], 0, false);
+	}
+	for (turn = 0; turn < 2; turn++)
+		for (i = 0; i < DMP_ARRAY_SIZE(root); i++)
+			assert_true(try_switch(root[i]));
+	/* Those built last make way first. */
+	for (i = DMP_ARRAY_SIZE(root); i-- > 0;)
+		assert_true(try_switch(root[i]));
+	for (i = DMP_ARRAY_SIZE(root); i < DMP_ROOTS_MAX + 10; i++)
+		m_load_cr3(m, second_root(), 0, false);
+	c_check(m);
+	assert_true(try_switch(root[0]));
+	assert_false(try_switch(root[DMP_ARRAY_SIZE(root) - 1]));
+	c_check(m);
+	c_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_run_from_behind),
 		cmocka_unit_test(test_switch),
+		cmocka_unit_test(test_switch_many),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
