@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 600
 
 help:
 	@echo "make demo [MACHINE=svm]   measure native, nested and shadow paging, list hot instructions"
-	@echo "make test                 the gate: what finds most in a quarter of an hour"
+	@echo "make test                 the gate: what finds most in least time, ten minutes"
 	@echo "make soak                 every test there is, whole; hours"
 	@echo
 	@echo "make setup                packages and Debian's kernel (the others call it)"

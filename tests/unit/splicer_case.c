@@ -77,6 +77,17 @@ void c_expect_broken(enum dmp_broken why)
 		       dmp_broken_name(why));
 }
 
+u64 c_another_root(void)
+{
+	u64 gfn = g_frame_alloc(guest, G_TABLE);
+	unsigned int i;
+
+	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES; i++)
+		g_entry_set(guest, gfn, i,
+			    g_entry_get(guest, guest->kernel_root, i));
+	return gfn;
+}
+
 void c_write_code(struct text *t, unsigned int page, unsigned int offset,
 		       const void *data, unsigned int bytes)
 {

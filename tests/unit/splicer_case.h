@@ -18,6 +18,8 @@ struct dmp_site *c_site_of(struct machine *m, u64 rip);
 /* Trap at @rip @n times, by storing what is there; the site. */
 struct dmp_site *c_trap(struct text *t, u64 rip, unsigned int n);
 void c_expect_broken(enum dmp_broken why);
+/* The gfn of a root of its own for the kernel's half of the one there is. */
+u64 c_another_root(void);
 /* Through the alias of the text. */
 void c_write_code(struct text *t, unsigned int page, unsigned int offset,
 		  const void *data, unsigned int bytes);

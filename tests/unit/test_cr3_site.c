@@ -144,18 +144,6 @@ static void test_run_from_behind(void **state)
 	c_end();
 }
 
-/* A root of its own for the kernel's half of the one there is. */
-static u64 second_root(void)
-{
-	u64 gfn = g_frame_alloc(guest, G_TABLE);
-	unsigned int i;
-
-	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES; i++)
-		g_entry_set(guest, gfn, i,
-			    g_entry_get(guest, guest->kernel_root, i));
-	return gfn;
-}
-
 /* The quick way, to @gfn; as the host does it. */
 static bool try_switch(u64 gfn)
 {
@@ -184,7 +172,7 @@ static void test_switch(void **state)
 	c_begin(&t, 6, 4);
 	m = &guest->m;
 	first = m->cr3_gfn;
-	second = second_root();
+	second = c_another_root();
 	assert_false(try_switch(second));
 	assert_false(try_switch(second + DMP_ROOT_HASH));
 	m_load_cr3(m, second, 0, false);
@@ -227,7 +215,7 @@ static void test_switch_many(void **state)
 	c_begin(&t, 7, 5);
 	m = &guest->m;
 	for (i = 0; i < DMP_ARRAY_SIZE(root); i++) {
-		root[i] = second_root();
+		root[i] = c_another_root();
 		m_load_cr3(m, root[i], 0, false);
 	}
 	for (turn = 0; turn < 2; turn++)
@@ -237,7 +225,7 @@ static void test_switch_many(void **state)
 	for (i = DMP_ARRAY_SIZE(root); i-- > 0;)
 		assert_true(try_switch(root[i]));
 	for (i = DMP_ARRAY_SIZE(root); i < DMP_ROOTS_MAX + 10; i++)
-		m_load_cr3(m, second_root(), 0, false);
+		m_load_cr3(m, c_another_root(), 0, false);
 	c_check(m);
 	assert_true(try_switch(root[0]));
 	assert_false(try_switch(root[DMP_ARRAY_SIZE(root) - 1]));

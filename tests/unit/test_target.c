@@ -15,18 +15,6 @@
 #include "table.h"
 #include "target.h"
 
-/* A root of its own for the kernel's half of the one there is. */
-static u64 another_root(void)
-{
-	u64 gfn = g_frame_alloc(guest, G_TABLE);
-	unsigned int i;
-
-	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES; i++)
-		g_entry_set(guest, gfn, i,
-			    g_entry_get(guest, guest->kernel_root, i));
-	return gfn;
-}
-
 static const struct dmp_cr3_target *shown(u64 gfn)
 {
 	const struct dmp_implant *implant = guest->m.splicer->implant;
@@ -60,7 +48,7 @@ static void load(u64 *root, unsigned int n)
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		root[i] = another_root();
+		root[i] = c_another_root();
 		m_load_cr3(&guest->m, root[i], 0, false);
 	}
 }
