@@ -12,7 +12,8 @@ FUZZ_SECONDS ?= 600
 help:
 	@echo "make demo [MACHINE=svm]   measure native, nested and shadow paging, list hot instructions"
 	@echo "make test                 the gate: what finds most in least time, ten minutes"
-	@echo "make soak                 every test there is, whole; hours"
+	@echo "make soak [PART=...]      every test there is, whole, in parts of an hour at most;"
+	@echo "                          tests/run --help: their names, tests/verdicts: what they said"
 	@echo
 	@echo "make setup                packages and Debian's kernel (the others call it)"
 	@echo "make kvm | bench | tools  build the KVM modules | dmp-bench | dmp, under build/"
@@ -44,7 +45,7 @@ test:
 	@$(TOP)/tests/run
 
 soak:
-	@$(TOP)/tests/run --soak
+	@$(TOP)/tests/run --soak $(PART)
 
 check: setup
 	@$(TOP)/scripts/check.sh

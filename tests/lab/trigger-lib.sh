@@ -5,7 +5,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 . "$TOP/tests/lab/lib.sh"
 
-TRIGGER_MODE=${TRIGGER_MODE:-on}
+# The row's option.
+TRIGGER_MODE=${2:-on}
 
 # What no kernel log may have in it.
 TROUBLE='WARNING:|BUG:|Oops|general protection|Call Trace|Kernel panic|refcount_t:'
@@ -13,7 +14,7 @@ TROUBLE='WARNING:|BUG:|Oops|general protection|Call Trace|Kernel panic|refcount_
 # trigger BODY RUN LIMIT OPTIONS...: boot the body's guest with its hooks, and
 # print their log. Hooks find in $RUN/env the SCALE of what they do (not 1: several
 # times as much), and MODE. LIMIT is for SCALE 1.
-# The mode is $TRIGGER_MODE: instructions are replaced in it as they trap, so
+# The mode is $TRIGGER_MODE. In mode on instructions are replaced in it as they trap, so
 # that every trigger finds sites, stubs and the filter in use.
 trigger() {
 	local body=$1 run=$2 limit=$(($3 * SCALE)) h options=() status=0
