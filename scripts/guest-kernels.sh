@@ -30,7 +30,7 @@ suite_apt() {
 # What PACKAGE depends on that is a piece of a kernel.
 pieces() { # SUITE PACKAGE
 	suite_apt "$1" apt-cache depends --important "$2" |
-		awk '$1 == "Depends:" && $2 ~ /^linux-(image|binary|modules)-[0-9]/ { print $2 }'
+		awk '$1 == "Depends:" && $2 ~ /^linux-(image|base|binary|modules)-[0-9]/ { print $2 }'
 }
 
 unpack() { # RELEASE DIR: of the packages' files in DIR/root, what the lab wants
