@@ -10,6 +10,16 @@ static u64 bits(unsigned int last, unsigned int first)
 	return (~0ull >> (63 - last)) & (~0ull << first);
 }
 
+u64 dmp_choose_trap_bit(const struct dmp_host_cpu *cpu)
+{
+	int bit, lowest = cpu->phys_bits - cpu->bits_taken;
+
+	for (bit = 51; bit >= lowest && bit >= 12; bit--)
+		if (!cpu->has_key_bit || bit != cpu->key_bit)
+			return 1ull << bit;
+	return 0;
+}
+
 u64 dmp_pte_rsvd_page(const struct dmp_paging *paging)
 {
 	u64 rsvd = 0;

@@ -23,6 +23,26 @@ struct dmp_paging {
 	u64 trap_bit;		/* a bit of 51:12 that the host CPU reserves */
 };
 
+/*
+ * What the host's CPU says of physical addresses. Some of their bits may be a
+ * key's instead, and are then not reserved: on Intel's CPUs with multi-key memory
+ * encryption they are among @phys_bits (SDM vol. 3, 4.1.4 and the TME-MK
+ * specification); on AMD's one bit is, wherever it is, and turning encryption on
+ * takes some of @phys_bits away (APM vol. 2, 7.10.1 and 15.34.6).
+ */
+struct dmp_host_cpu {
+	u8 phys_bits;		/* CPUID.80000008H:EAX[7:0] */
+	bool has_key_bit;	/* AMD: CPUID.8000001FH:EAX has bit 0 or 1 */
+	u8 key_bit;		/* if so: EBX[5:0] */
+	u8 bits_taken;		/* EBX[11:6] if SYSCFG.MEM_ENCRYPT is set, else 0 */
+};
+
+/*
+ * For struct dmp_paging: the highest bit that the CPU reserves in all entries of
+ * its page tables, as a mask. 0: there is none.
+ */
+u64 dmp_choose_trap_bit(const struct dmp_host_cpu *cpu);
+
 /* Page-fault error code (SDM vol. 3, 4.7). */
 #define DMP_PF_P	(1u << 0)
 #define DMP_PF_W	(1u << 1)

@@ -266,6 +266,55 @@ static void test_error_code(void **state)
 	}
 }
 
+/*
+ * A bit that holds a key selects what memory is, and faults nobody: a trap with it
+ * would be a mapping of frame 0. Rows are CPUs as their makers describe them.
+ */
+static void test_trap_bit(void **state)
+{
+	static const struct {
+		const char *cpu;
+		struct dmp_host_cpu host;
+		int bit;
+	} row[] = {
+		{ "40 bits", { 40, false, 0, 0 }, 51 },
+		{ "46 bits, keys among them", { 46, false, 0, 0 }, 51 },
+		{ "52 bits, keys in the highest", { 52, false, 0, 0 }, -1 },
+		{ "51 bits", { 51, false, 0, 0 }, 51 },
+		{ "48 bits, key 47, encryption off", { 48, true, 47, 0 }, 51 },
+		{ "48 bits, key 47, on", { 48, true, 47, 5 }, 51 },
+		{ "48 bits, key 51, off", { 48, true, 51, 0 }, 50 },
+		{ "48 bits, key 51, on", { 48, true, 51, 5 }, 50 },
+		{ "52 bits, key 51, on", { 52, true, 51, 6 }, 50 },
+		{ "52 bits, key 51, off", { 52, true, 51, 0 }, -1 },
+		{ "52 bits, key 51, takes itself", { 52, true, 51, 1 }, -1 },
+		{ "51 bits, key 51", { 51, true, 51, 0 }, -1 },
+		{ "all taken", { 8, false, 0, 63 }, 51 },
+	};
+	struct dmp_host_cpu host;
+	unsigned int i, keys;
+	u64 bit;
+
+	(void)state;
+	for (i = 0; i < DMP_ARRAY_SIZE(row); i++) {
+		bit = dmp_choose_trap_bit(&row[i].host);
+		if (bit != (row[i].bit < 0 ? 0 : 1ull << row[i].bit))
+			fail_msg("%s: bit %#llx", row[i].cpu, (unsigned long long)bit);
+	}
+	/* Of all there could be: reserved, no key, an address bit of entries. */
+	for (i = 0; i < 64 * 64 * 64; i++)
+	for (keys = 0; keys < 2; keys++) {
+		host = (struct dmp_host_cpu){ i % 64, keys, i / 64 % 64, i / 4096 };
+		bit = dmp_choose_trap_bit(&host);
+		if (!bit)
+			continue;
+		assert_true(!(bit & (bit - 1)) && bit >> 12 && !(bit >> 52));
+		assert_true(!keys || bit != 1ull << host.key_bit);
+		assert_true(host.phys_bits <= host.bits_taken ||
+			    bit >> (host.phys_bits - host.bits_taken));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_wants_ad),
 		cmocka_unit_test(test_perm),
 		cmocka_unit_test(test_error_code),
+		cmocka_unit_test(test_trap_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
