@@ -20,9 +20,25 @@ const char *dmp_broken_name(enum dmp_broken why)
 		[DMP_BROKEN_ADDRESS]		= "implant-address-used",
 		[DMP_BROKEN_CODE]		= "code-mapped-twice",
 		[DMP_BROKEN_HANDLER]		= "page-fault-handler-changed",
+		[DMP_BROKEN_WORK]		= "too-much-work",
 	};
 
 	return why < DMP_BROKEN_REASONS ? name[why] : "unknown";
+}
+
+#define WORK_PAUSE	0x10000u	/* entries between two looks at the host */
+
+bool dmp_work(struct dmp_mmu *mmu, u32 n)
+{
+	u64 was = mmu->work;
+
+	mmu->work += n;
+	if (mmu->work_max && mmu->work > mmu->work_max)
+		dmp_break(mmu, DMP_BROKEN_WORK);
+	else if ((was ^ mmu->work) >= WORK_PAUSE && mmu->ops->go_on &&
+		 !mmu->ops->go_on(mmu->host))
+		dmp_break(mmu, DMP_BROKEN_WORK);
+	return !mmu->broken;
 }
 
 static void free_pages(struct dmp_mmu *mmu, u64 hfn)

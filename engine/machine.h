@@ -35,6 +35,7 @@ enum dmp_broken {
 	DMP_BROKEN_ADDRESS,		/* the guest uses the implant's addresses */
 	DMP_BROKEN_CODE,		/* spliced code mapped at a second address */
 	DMP_BROKEN_HANDLER,		/* the guest changed its #PF handler */
+	DMP_BROKEN_WORK,		/* one call would have taken too long */
 	DMP_BROKEN_REASONS
 };
 
@@ -53,6 +54,11 @@ struct dmp_host_ops {
 	 * included. May be put off until the next entry to the guest.
 	 */
 	void (*flush_tlb)(void *host);
+	/*
+	 * Now and then in long work, NULL: never. The place to let others run;
+	 * false, and the engine gives up (DMP_BROKEN_WORK).
+	 */
+	bool (*go_on)(void *host);
 	/*
 	 * For an implant only. Whether all of @pages of host memory at @hfn is
 	 * RAM (NULL: no telling); the hfn of the page at an address of the
@@ -241,6 +247,10 @@ struct dmp_mmu {
 					 */
 
 	u32 tables_max;			/* the host's limit; 0: DMP_CHUNKS_MAX's */
+	u64 work_max;			/* and that of .work; 0: none */
+	u64 work, work_most;		/* entries looked at in this call, and in
+					 * the longest so far: table.h
+					 */
 	u32 tables, roots;
 	u64 pages;			/* host pages in use */
 	enum dmp_broken broken;
@@ -318,6 +328,17 @@ void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write);
  * needs no emulation.
  */
 bool dmp_mmu_is_live_table(struct dmp_mmu *mmu, u64 gfn);
+
+/*
+ * The host's call, or several that it makes without a pause, is over: what comes
+ * next may take as long again.
+ */
+static inline void dmp_mmu_call_ends(struct dmp_mmu *mmu)
+{
+	if (mmu->work > mmu->work_most)
+		mmu->work_most = mmu->work;
+	mmu->work = 0;
+}
 
 /* The host has seen what should not be (a fault in the agent): it is over. */
 void dmp_mmu_stuck(struct dmp_mmu *mmu);

@@ -42,6 +42,8 @@ const char *dmp_reason_name(enum dmp_reason reason)
 		[DMP_REASON_DEBUG]		= "kernel-breakpoint",
 		[DMP_REASON_DEBUGGER]		= "debugger",
 		[DMP_REASON_CODE]		= "code-mapped-twice",
+		[DMP_REASON_MEMLOCK]		= "memlock-limit",
+		[DMP_REASON_WORK]		= "too-much-work",
 	};
 
 	return reason < DMP_REASONS ? name[reason] : "unknown";

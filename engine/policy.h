@@ -48,6 +48,8 @@ enum dmp_reason {
 	DMP_REASON_DEBUG,		/* it has a breakpoint in its kernel */
 	DMP_REASON_DEBUGGER,		/* the host's user space debugs it */
 	DMP_REASON_CODE,		/* spliced code is mapped twice */
+	DMP_REASON_MEMLOCK,		/* more than the VM's maker may lock */
+	DMP_REASON_WORK,		/* the guest's tables would take too long */
 	DMP_REASONS
 };
 

@@ -117,6 +117,9 @@ struct dmp_table *dmp_table_alloc(struct dmp_mmu *mmu, unsigned int level,
 		dmp_break(mmu, DMP_BROKEN_TOO_MANY_TABLES);
 		return NULL;
 	}
+	/* Who wants one fills it. */
+	if (!dmp_work(mmu, DMP_ENTRIES))
+		return NULL;
 	if (agent && agent->ready_count)
 		table = dmp_table_of(mmu, agent->ready[--agent->ready_count]);
 	else

@@ -466,7 +466,9 @@ static void settle_waiting(struct dmp_mmu *mmu)
 			table->flags &= ~DMP_TABLE_REACHED;
 		mark_reached(mmu, root_table(mmu, mmu->loaded));
 		all = true;
-		for (id = 0; (table = dmp_table_next(mmu, &id));)
+		id = 0;
+		while ((table = dmp_table_next(mmu, &id)) &&
+		       dmp_work(mmu, DMP_ENTRIES))
 			all &= set_waiting(mmu, table);
 	}
 	mmu->waiting = !all;

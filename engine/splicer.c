@@ -32,6 +32,8 @@ const char *dmp_start_refusal_name(enum dmp_start_refusal why)
 		[DMP_START_LAYOUT]	= "memory-layout",
 		[DMP_START_BROKEN]	= "broken",
 		[DMP_START_UNTRUSTED]	= "not-trusted",
+		[DMP_START_MAKER]	= "maker-not-privileged",
+		[DMP_START_LOCKDOWN]	= "host-locked-down",
 		[DMP_START_CPU]		= "host-cpu",
 		[DMP_START_DEBUG]	= "kernel-breakpoint",
 		[DMP_START_DEBUGGER]	= "debugger",

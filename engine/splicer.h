@@ -39,6 +39,8 @@ enum dmp_start_refusal {
 	DMP_START_BROKEN,	/* see mmu->broken */
 	/* The host's own; dmp_splicer_start() is not called then. */
 	DMP_START_UNTRUSTED,	/* nobody has said that the guest is trusted */
+	DMP_START_MAKER,	/* the VM's maker may not read the host's memory */
+	DMP_START_LOCKDOWN,	/* nor may anybody: the host is locked down */
 	DMP_START_CPU,		/* not on this kind of CPU yet */
 	DMP_START_DEBUG,	/* the guest has a breakpoint in its kernel */
 	DMP_START_DEBUGGER,	/* the host's user space debugs it */

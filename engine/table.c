@@ -241,6 +241,8 @@ static void refresh_aliases(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	while ((table = dmp_table_next(mmu, &id))) {
 		if (table->level != 1)
 			continue;
+		if (!dmp_work(mmu, DMP_ENTRIES))
+			return;
 		for (index = 0; index < DMP_ENTRIES; index++) {
 			if (!leaf_maps(mmu, table, index, frame))
 				continue;
@@ -450,6 +452,7 @@ static void table_destroy(struct dmp_mmu *mmu, struct dmp_table *table)
 				dmp_root_of(mmu, table) : NULL;
 	unsigned int i;
 
+	dmp_work(mmu, DMP_ENTRIES);
 	for (i = dmp_entries_next(table->entries, 0); i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_entries_next(table->entries, i + 1))
 		dmp_table_follow(mmu, table, i, root ? root->copy[i] :

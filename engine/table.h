@@ -17,6 +17,14 @@ static inline void dmp_break(struct dmp_mmu *mmu, enum dmp_broken why)
 		mmu->broken = why;
 }
 
+/*
+ * @n entries of tables are about to be looked at, one after the other: whatever may
+ * be long says so. What a guest arranges in its memory decides how often that is
+ * (each frame that becomes a table may cost a search through all others), so there
+ * is an end to it. False: this is the end, and the engine is broken.
+ */
+bool dmp_work(struct dmp_mmu *mmu, u32 n);
+
 static inline void *dmp_hfn_va(const struct dmp_mmu *mmu, u64 hfn)
 {
 	return mmu->va_base + (hfn << DMP_PAGE_SHIFT);

@@ -148,18 +148,40 @@ bool m_is_held(struct machine *m, u64 gfn)
  * ---- The engine ----
  */
 
+static bool host_go_on(void *host)
+{
+	struct machine *m = host;
+
+	return ++m->pauses != m->stop_at;
+}
+
 static const struct dmp_host_ops host_ops = {
 	.alloc_page = host_alloc_page,
 	.free_page = host_free_page,
 	.flush_tlb = m_host_flush_tlb,
+	.go_on = host_go_on,
 	.page_hfn = m_host_page_hfn,
 };
+
+/* What costs a table's length was counted: searches, and new tables. */
+static void check_work(struct machine *m)
+{
+	const struct dmp_mmu_stats *stats = &m->mmu->stats;
+	u64 n = stats->alias_searches + stats->splits + stats->promotions;
+
+	if (!m->mmu->broken && m->mmu->work < (n - m->worked) * DMP_ENTRIES)
+		m_fail(m, "%llu entries for %llu tables and searches", m->mmu->work,
+		       n - m->worked);
+	m->worked = n;
+}
 
 /* After every call of the engine's. */
 void m_after_call(struct machine *m)
 {
 	m->in_engine = false;
 	dmp_target_settle(m->mmu);
+	check_work(m);
+	dmp_mmu_call_ends(m->mmu);
 	if (m->mmu->broken && !m->broken) {
 		bool may = m->may_break >> m->mmu->broken & 1;
 
@@ -278,6 +300,7 @@ void m_disengage(struct machine *m)
 		       mmu->pages);
 	memcpy(fresh.slot, mmu->slot, sizeof(fresh.slot));
 	*mmu = fresh;
+	m->worked = 0;
 	free(m->splicer);
 	m->splicer = NULL;
 	m->broken = true;

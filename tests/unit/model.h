@@ -78,6 +78,8 @@ struct machine {
 
 	u64 allocs, fail_at;		/* fail every allocation from this one, */
 	bool fail_once;			/*   or this one only */
+	u64 worked;			/* tables and searches so far */
+	u64 pauses, stop_at;		/* in long work; give up at this one */
 	u64 live_pages;			/* the engine's */
 	bool broken;			/* the engine gave up: plain paging now */
 	bool hostile;			/* only safety counts */

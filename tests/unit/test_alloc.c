@@ -208,11 +208,72 @@ static void test_each_fails_once(void **state)
 	fail_each(env("DMP_SEED", 2), true);
 }
 
+/*
+ * The same history with a limit of work to a call, or a host that wants an end to
+ * it: it is over with that reason or not at all, and the guest goes on.
+ */
+static enum phase limited(u64 seed, u64 work_max, u64 stop_at, u64 *work_most,
+			  u64 *pauses)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	struct machine *m = &g->m;
+	enum phase phase = 0;
+	struct text t;
+	unsigned int i;
+
+	guest = g;
+	assert_non_null(g);
+	g_boot(g, seed, seed & 1 ? 5 : 4);
+	g_text(g, &t);
+	m->may_break = 1u << DMP_BROKEN_WORK;
+	m->mmu->work_max = work_max;
+	m->stop_at = stop_at;
+	m_engage(m);
+	if (!m->broken)
+		phase = run_phases(g, &t);
+	*work_most = m->mmu->work_most;
+	*pauses = m->pauses;
+	if (m->broken != (m->mmu->broken == DMP_BROKEN_WORK))
+		m_fail(m, "broken: %s", dmp_broken_name(m->mmu->broken));
+	if (m->broken != ((work_max && *work_most > work_max) ||
+			  (stop_at && m->pauses >= stop_at)))
+		m_fail(m, "broken is %d after %llu entries, %llu pauses", m->broken,
+		       *work_most, m->pauses);
+	if (work_max && *work_most > work_max + DMP_ENTRIES)
+		m_fail(m, "went on to %llu entries", *work_most);
+	for (i = 0; i < 5; i++)
+		g_step(g);
+	m_check_memory(m);
+	m_disengage(m);
+	g_shutdown(g);
+	free(g);
+	return phase;
+}
+
+static void test_work(void **state)
+{
+	u64 seed = env("DMP_SEED", 1), most, pauses, all, stops, k, broken = 0;
+
+	(void)state;
+	assert_int_equal(limited(seed, 0, 0, &most, &stops), PHASES);
+	/* Room for all of it, and less and less. */
+	assert_int_equal(limited(seed, most, 0, &all, &pauses), PHASES);
+	assert_int_equal(all, most);
+	for (k = most - 1; k; k = k * 7 / 8)
+		broken += limited(seed, k, 0, &all, &pauses) != PHASES;
+	assert_true(broken > 20);
+	assert_true(stops > 0);
+	for (k = 1; k <= stops; k++)
+		assert_int_not_equal(limited(seed, 0, k, &all, &pauses), PHASES);
+	printf("  at most %llu entries a call, %llu pauses\n", most, stops);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_fails),
 		cmocka_unit_test(test_each_fails_once),
+		cmocka_unit_test(test_work),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
