@@ -31,6 +31,15 @@ static unsigned int fetch_insn(struct kvm_vcpu *vcpu, u64 rip, u8 *bytes)
 	return rest;
 }
 
+/*
+ * Not in the fast path, nor when the vCPU is put. preemptible() says so only in
+ * kernels that count.
+ */
+static bool may_sleep(struct kvm_vcpu *vcpu)
+{
+	return !irqs_disabled() && !vcpu->arch.dmp->putting;
+}
+
 static void charge_event(struct kvm_vcpu *vcpu, const struct dmp_exit_key *key,
 			 enum dmp_monitor_event event)
 {
@@ -40,7 +49,7 @@ static void charge_event(struct kvm_vcpu *vcpu, const struct dmp_exit_key *key,
 	unsigned int len;
 
 	/* Where one may not sleep guest memory may not be read: later, then. */
-	if (event == DMP_EVENT_CAPTURE && preemptible()) {
+	if (event == DMP_EVENT_CAPTURE && may_sleep(vcpu)) {
 		len = fetch_insn(vcpu, key->rip, bytes);
 		if (len)
 			dmp_monitor_set_bytes(m, slot, bytes, len);
@@ -57,6 +66,7 @@ static_assert(offsetof(struct kvm_vcpu_stat, dmp_pf_mmio) -
 static void charge_slot(struct kvm_vcpu *vcpu, struct dmp_batch_slot *slot)
 {
 	struct dmp_exit_key key = dmp_exit_key_of(slot->rip, slot->meta);
+	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 	enum dmp_monitor_event event;
 	u64 n = slot->count;
@@ -67,9 +77,11 @@ static void charge_slot(struct kvm_vcpu *vcpu, struct dmp_batch_slot *slot)
 	vcpu->stat.dmp_exits += n;
 	if (key.kind) {
 		(&vcpu->stat.dmp_exits)[key.kind] += n;
-		d->faults += n;
-		if (static_branch_unlikely(&kvm_dmp_machine) && preemptible())
-			kvm_dmp_policy_tick(vcpu);
+		atomic64_add(n, &vm->faults);
+		/* The policy looks at it where one may sleep. */
+		if (static_branch_unlikely(&kvm_dmp_machine) &&
+		    !READ_ONCE(vm->engaged))
+			kvm_make_request(KVM_REQ_DMP, vcpu);
 	}
 	event = dmp_monitor_charge_many(d->monitor, &key, n);
 	if (event != DMP_EVENT_NONE)
@@ -144,8 +156,13 @@ void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
 /* Preemption may be disabled. */
 void __kvm_dmp_vcpu_put(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->arch.dmp && vcpu->arch.dmp->monitor)
-		kvm_dmp_drain(vcpu);
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	if (!d || !d->monitor)
+		return;
+	d->putting = true;
+	kvm_dmp_drain(vcpu);
+	d->putting = false;
 }
 
 void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind)

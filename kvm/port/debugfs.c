@@ -186,6 +186,8 @@ static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
 	seq_printf(s, "roots %u\n", e ? e->mmu.roots : 0);
 	seq_printf(s, "engine_bytes %llu\n", kvm_dmp_engine_bytes(e));
 	seq_printf(s, "pinned_pages %lu\n", e ? e->frames : 0ul);
+	seq_printf(s, "work_most %llu\n", e ? e->mmu.work_most : 0ull);
+	seq_printf(s, "work_max %llu\n", e ? e->mmu.work_max : 0ull);
 	seq_printf(s, "prepare_ns %llu\n", e ? e->prepare_ns : 0ull);
 	seq_printf(s, "engage_ns %llu\n", e ? e->engage_ns : 0ull);
 	seq_printf(s, "audits %llu\n", vm->audits);

@@ -50,6 +50,7 @@ DECLARE_STATIC_KEY_FALSE(kvm_dmp_splicing);
 /* Some CPU lets loads of chosen values into CR3 pass; see engine/target.h. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_targets);
 bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu);
+void __kvm_dmp_set_idt(struct kvm_vcpu *vcpu);
 void __kvm_dmp_enter(struct kvm_vcpu *vcpu);
 void __kvm_dmp_leave(struct kvm_vcpu *vcpu);
 int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath);
@@ -233,6 +234,16 @@ static __always_inline bool kvm_dmp_spliced(struct kvm_vcpu *vcpu)
 {
 	return static_branch_unlikely(&kvm_dmp_splicing) &&
 	       __kvm_dmp_spliced(vcpu);
+}
+
+/*
+ * IDTR is set, by whatever way but the guest's own LIDT: an ioctl, emulation, SMM.
+ * Any context.
+ */
+static __always_inline void kvm_dmp_set_idt(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_dmp_splicing))
+		__kvm_dmp_set_idt(vcpu);
 }
 
 /* The guest is about to run; interrupts are off. */

@@ -29,6 +29,14 @@
 #define TABLES_MIN	1024
 
 /*
+ * Entries that one call of the engine's may look at, some nanoseconds each, with
+ * engine_lock held. Engaging looks at each frame's a few times; beyond that some
+ * dozen searches through all tables of a guest that has many.
+ */
+#define WORK_SHARE	8
+#define WORK_MIN	(64ull << 20)
+
+/*
  * For tests. dmp_audit=N audits after one in N engine operations, at random;
  * dmp_fail_alloc=N lets the Nth allocation of each engagement fail.
  */
@@ -97,10 +105,20 @@ static u64 host_page_hfn(void *host, const void *at)
 	return kvm_dmp_record_hfn(host, at);
 }
 
+/* Only the vCPU's own thread gives up for a signal: it is the VM's. */
+static bool host_go_on(void *host)
+{
+	if (irqs_disabled())
+		return true;
+	cond_resched();
+	return !kvm_get_running_vcpu() || !fatal_signal_pending(current);
+}
+
 static const struct dmp_host_ops host_ops = {
 	.alloc_page	= host_alloc_page,
 	.free_page	= host_free_page,
 	.flush_tlb	= host_flush_tlb,
+	.go_on		= host_go_on,
 	.is_ram		= host_is_ram,
 	.page_hfn	= host_page_hfn,
 };
@@ -109,6 +127,47 @@ static const struct dmp_host_ops host_ops = {
  * ---- Eligibility ----
  */
 
+/*
+ * The bit that makes traps fault, 0 without one. As svm_adjust_mmio_mask() and
+ * kvm_get_shadow_phys_bits() do, and unlike boot_cpu_data.x86_phys_bits, which
+ * leaves out bits that hold keys. Where SYSCFG cannot be read, nothing that
+ * depends on it is used.
+ */
+static u64 find_trap_bit(void)
+{
+	struct dmp_host_cpu cpu = {
+		.phys_bits = boot_cpu_data.x86_phys_bits,
+	};
+	u32 ebx;
+	u64 syscfg;
+
+	if (boot_cpu_data.extended_cpuid_level >= 0x80000008)
+		cpu.phys_bits = cpuid_eax(0x80000008) & 0xff;
+	if (boot_cpu_data.extended_cpuid_level >= 0x8000001f &&
+	    cpuid_eax(0x8000001f) & 3) {	/* SME, SEV */
+		ebx = cpuid_ebx(0x8000001f);
+		cpu.has_key_bit = true;
+		cpu.key_bit = ebx & 0x3f;
+		if (!rdmsrl_safe(MSR_AMD64_SYSCFG, &syscfg) &&
+		    syscfg & MSR_AMD64_SYSCFG_MEM_ENCRYPT)
+			cpu.bits_taken = ebx >> 6 & 0x3f;
+	}
+	return dmp_choose_trap_bit(&cpu);
+}
+
+/* CPUID and RDMSR take exits where the host is a guest itself: once. */
+static u64 trap_bit(void)
+{
+	static u64 known = 1;	/* no such bit: not found out yet */
+	u64 bit = READ_ONCE(known);
+
+	if (bit == 1) {
+		bit = find_trap_bit();
+		WRITE_ONCE(known, bit);
+	}
+	return bit;
+}
+
 /* What can be told without the vCPU. */
 static enum dmp_reason vm_refusal(struct kvm *kvm)
 {
@@ -116,11 +175,8 @@ static enum dmp_reason vm_refusal(struct kvm *kvm)
 		return DMP_REASON_NESTED_PAGING;
 	if (atomic_read(&kvm->online_vcpus) != 1)
 		return DMP_REASON_VCPUS;
-	/*
-	 * Traps need a reserved bit in a 4 KiB leaf. With memory encryption
-	 * an hfn is not all that an entry needs.
-	 */
-	if (boot_cpu_data.x86_phys_bits >= 52 || shadow_me_mask)
+	/* With memory encryption an hfn is not all that an entry needs. */
+	if (!trap_bit() || shadow_me_mask)
 		return DMP_REASON_HOST_CPU;
 	return DMP_REASON_NONE;
 }
@@ -145,7 +201,7 @@ static struct dmp_paging vcpu_paging(struct kvm_vcpu *vcpu)
 	struct dmp_paging paging = {
 		.levels = kvm_read_cr4_bits(vcpu, X86_CR4_LA57) ? 5 : 4,
 		.guest_phys_bits = cpuid_maxphyaddr(vcpu),
-		.trap_bit = BIT_ULL(51),
+		.trap_bit = trap_bit(),
 	};
 
 	if (vcpu->arch.efer & EFER_NX)
@@ -290,6 +346,8 @@ static enum dmp_reason broken_reason(enum dmp_broken why)
 		return DMP_REASON_ADDRESS;
 	case DMP_BROKEN_CODE:
 		return DMP_REASON_CODE;
+	case DMP_BROKEN_WORK:
+		return DMP_REASON_WORK;
 	default:
 		return DMP_REASON_BROKEN;
 	}
@@ -304,6 +362,7 @@ struct kvm_dmp_engine *kvm_dmp_engine_check(struct kvm *kvm)
 		dmp_target_settle(&vm->engine->mmu);
 	if (unlikely(every) && prandom_u32_max(every) == 0)
 		run_audit(vm);
+	dmp_mmu_call_ends(&vm->engine->mmu);
 	kvm_dmp_update_stats(kvm);
 	if (likely(!vm->engine->mmu.broken))
 		return NULL;
@@ -371,6 +430,7 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e->mmu.tables_max = e->frames / TABLES_SHARE + TABLES_MIN;
+	e->mmu.work_max = e->frames * WORK_SHARE + WORK_MIN;
 	e->prepare_ns = ktime_get_ns() - start;
 	return DMP_REASON_NONE;
 }
@@ -463,18 +523,6 @@ static void queue_vm_work(struct kvm_dmp_vm *vm)
 	queue_work(system_unbound_wq, &vm->engage_work);
 }
 
-void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu)
-{
-	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-
-	if (READ_ONCE(vm->engaged) || !mutex_trylock(&vm->engine_lock))
-		return;
-	if (dmp_policy_tick(&vm->policy, ktime_get_ns(), d->faults))
-		queue_vm_work(vm);
-	mutex_unlock(&vm->engine_lock);
-}
-
 int kvm_dmp_engage(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
@@ -552,6 +600,11 @@ void kvm_dmp_service(struct kvm_vcpu *vcpu)
 						  DMP_REASON_MEMORY_CHANGED);
 		else if (!vm->engaged)
 			e = take_into_use(vcpu);
+		else if (d && d->splicer && kvm_dmp_has_other_idt(vcpu))
+			e = kvm_dmp_engine_detach(vcpu->kvm, DMP_REASON_IDT);
+	} else if (dmp_policy_tick(&vm->policy, ktime_get_ns(),
+				   atomic64_read(&vm->faults))) {
+		queue_vm_work(vm);
 	}
 	mutex_unlock(&vm->engine_lock);
 	kvm_dmp_engine_drop(e);

@@ -22,6 +22,7 @@ struct kvm_dmp_engine {
 	/* For mode on; NULL when instructions are not to be replaced. */
 	struct dmp_splicer *splicer;
 	struct page *implant;			/* of splicer->implant */
+	enum dmp_start_refusal no_splicer;	/* why .splicer is NULL in mode on */
 
 	/* Frame records: as one array, of gfn 0 to gfns, or by slots. */
 	bool one_array;
@@ -93,8 +94,8 @@ void kvm_dmp_free_records(struct kvm_dmp_engine *e);
 u64 kvm_dmp_record_hfn(struct kvm_dmp_engine *e, const void *at);
 
 /*
- * The splicer (splice.c), when its guest is trusted; then .splicer is set. On
- * false what there is has to be freed.
+ * The splicer (splice.c), when its guest is trusted; then .splicer is set, else
+ * .no_splicer. On false what there is has to be freed.
  */
 bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e);
 void kvm_dmp_free_splicer(struct kvm_dmp_engine *e);

@@ -109,6 +109,25 @@ void kvm_dmp_unpin_memory(struct kvm_dmp_engine *e)
 		account_locked_vm(e->kvm->mm, e->accounted, false);
 }
 
+/*
+ * Charge all frames to @mm as locked, as VFIO does; what the limit is was noted
+ * when the VM was made, for current may be a worker, or root.
+ */
+static bool account(struct kvm_dmp_engine *e, struct mm_struct *mm)
+{
+	const struct kvm_dmp_vm *vm = e->kvm->arch.dmp;
+	bool may;
+
+	mmap_write_lock(mm);
+	may = vm->maker_ipc_lock ||
+	      mm->locked_vm + e->frames <= vm->maker_memlock;
+	may = may && !__account_locked_vm(mm, e->frames, true, current, true);
+	mmap_write_unlock(mm);
+	if (may)
+		e->accounted = e->frames;
+	return may;
+}
+
 enum dmp_reason kvm_dmp_pin_memory(struct kvm_dmp_engine *e)
 {
 	enum dmp_reason why = DMP_REASON_PIN;
@@ -124,16 +143,12 @@ enum dmp_reason kvm_dmp_pin_memory(struct kvm_dmp_engine *e)
 	}
 	if (!mmget_not_zero(mm))
 		goto out_free;
-	if (account_locked_vm(mm, e->frames, true))
-		goto out_mm;
-	e->accounted = e->frames;
-	why = DMP_REASON_NONE;
+	why = account(e, mm) ? DMP_REASON_NONE : DMP_REASON_MEMLOCK;
 	for (s = 0; s < e->mmu.slots && !why; s++) {
 		r = pin_slot(e, mm, s, pages);
 		if (r)
 			why = r == -ENOMEM ? DMP_REASON_NO_MEMORY : DMP_REASON_PIN;
 	}
-out_mm:
 	mmput(mm);
 out_free:
 	kfree(pages);

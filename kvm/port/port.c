@@ -2,6 +2,7 @@
 /*
  * Modes, module parameters, and the life of VMs and vCPUs.
  */
+#include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/random.h>
@@ -273,6 +274,9 @@ int kvm_dmp_init_vm(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->lock);
+	vm->maker_rawio = has_capability_noaudit(current, CAP_SYS_RAWIO);
+	vm->maker_ipc_lock = has_capability_noaudit(current, CAP_IPC_LOCK);
+	vm->maker_memlock = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 	kvm_dmp_engine_init_vm(vm, kvm);
 	kvm->arch.dmp = vm;
 	return kvm_dmp_set_mode(kvm, READ_ONCE(default_mode));

@@ -45,6 +45,14 @@ struct kvm_dmp_vm {
 	bool no_memory;			/* some vCPU has no monitor; under lock */
 
 	/*
+	 * What the process that made the VM was allowed; constant. Others act for
+	 * it later: a worker, whoever writes to debugfs.
+	 */
+	bool maker_rawio;		/* CAP_SYS_RAWIO: the host's memory */
+	bool maker_ipc_lock;		/* CAP_IPC_LOCK: as much as there is */
+	unsigned long maker_memlock;	/* RLIMIT_MEMLOCK, in pages */
+
+	/*
 	 * Machine tables. engine_lock nests inside kvm->srcu and slots_lock,
 	 * outside of mmap_lock and mmu_lock; it is not taken by MMU notifiers.
 	 */
@@ -59,6 +67,7 @@ struct kvm_dmp_vm {
 	enum dmp_reason cancelled;	/* why that is to end; under engine_lock */
 	atomic_t leaving;		/* engines detached and not yet freed */
 	struct dmp_policy policy;	/* under engine_lock */
+	atomic64_t faults;		/* page-fault exits of all vCPUs, for it */
 	struct dmp_mmu_stats stats;	/* of engines gone by; under engine_lock */
 	u64 audits;			/* under engine_lock */
 	struct dmp_finding finding;	/* the last audit's; under engine_lock */
@@ -96,7 +105,7 @@ struct kvm_dmp_vcpu {
 					 * under kvm_dmp_vm.lock, with release
 					 */
 	u64 outside[DMP_KIND_COUNT];	/* notes outside of any exit */
-	unsigned int faults;		/* page-fault exits, for the policy */
+	bool putting;			/* it is being put: nothing may sleep */
 
 	/* Machine tables; the vCPU's thread only. */
 	bool root_valid;		/* the loaded root is the guest's CR3 */
@@ -123,6 +132,8 @@ struct kvm_dmp_vcpu {
 					 */
 	u32 targets_version;		/* of splicer->target[] the CPU knows */
 	u64 idt;			/* VT-x: what IDTR was; vendor/vmx.c */
+	u64 idt_address;		/* what it was when that began, and */
+	u16 idt_limit;			/* its limit */
 	struct {
 		bool pending;
 		u64 handler, home;	/* RIP now; where the fault was taken */
@@ -151,9 +162,6 @@ void kvm_dmp_drain(struct kvm_vcpu *vcpu);
 /* Machine tables: engage.c makes and unmakes, engaged.c runs on them. */
 void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm);
 void kvm_dmp_engine_destroy_vm(struct kvm *kvm);
-
-/* Make ready in a worker, if the policy says so. Any context that may sleep. */
-void kvm_dmp_policy_tick(struct kvm_vcpu *vcpu);
 
 /*
  * Engage now, whatever the rate of faults. May sleep; returns 0 when engaged,
@@ -184,6 +192,9 @@ void kvm_dmp_stand_down(struct kvm *kvm);
  */
 void kvm_dmp_splice_start(struct kvm_vcpu *vcpu);
 void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu);
+
+/* Whether IDTR is not what it was at that start, in the vCPU's thread. */
+bool kvm_dmp_has_other_idt(struct kvm_vcpu *vcpu);
 void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu);
 
 /*

@@ -5,6 +5,7 @@
 #include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <asm/desc_defs.h>
 
@@ -16,11 +17,13 @@
 /*
  * The implant runs in the guest's kernel and writes machine tables: that
  * kernel could read and write the host's memory through the implant's private
- * region. Only for guests whose kernel is trusted as much as the host's.
+ * region. Only for guests whose kernel is trusted as much as the host's, and made
+ * by somebody who may reach that memory without their help: dmp_trust alone would
+ * make root of every user of /dev/kvm.
  */
 static bool trust;
 module_param_named(dmp_trust, trust, bool, 0644);
-MODULE_PARM_DESC(dmp_trust, "Trust the kernels of guests in mode on with this host's memory (default N: mode on is mode engaged)");
+MODULE_PARM_DESC(dmp_trust, "Trust the kernels of guests in mode on with this host's memory, if their VM's maker has CAP_SYS_RAWIO (default N: mode on is mode engaged)");
 
 static unsigned int threshold = DMP_SITE_THRESHOLD;
 module_param_named(dmp_threshold, threshold, uint, 0644);
@@ -45,11 +48,27 @@ static bool has_lahf(void)
 	return boot_cpu_has(X86_FEATURE_LAHF_LM);
 }
 
+/* Why nothing may be replaced in a guest of @vm, whatever it does. */
+static enum dmp_start_refusal refusal(const struct kvm_dmp_vm *vm)
+{
+	if (!has_lahf())
+		return DMP_START_CPU;
+	if (!READ_ONCE(trust))
+		return DMP_START_UNTRUSTED;
+	if (!vm->maker_rawio)
+		return DMP_START_MAKER;
+	/* What the window gives is what /dev/mem gives. */
+	if (security_locked_down(LOCKDOWN_DEV_MEM))
+		return DMP_START_LOCKDOWN;
+	return DMP_START_OK;
+}
+
 bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 {
 	struct dmp_splicer *s;
 
-	if (!READ_ONCE(trust) || !has_lahf())
+	e->no_splicer = refusal(e->kvm->arch.dmp);
+	if (e->no_splicer)
 		return true;
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s || kvm_dmp_inject_failure(e, _THIS_IP_)) {
@@ -136,14 +155,14 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 		.host_pages = PFN_UP(__pa(high_memory)),
 		.frames = e->records, .gfns = e->gfns,
 	};
+	struct desc_ptr idt;
 
 	lockdep_assert_held(&vm->engine_lock);
 	vm->splice_refusal = DMP_START_OK;
 	vm->splice_retry = U64_MAX;
 	if (!e->splicer) {
 		if (vm->mode == KVM_DMP_ON)
-			vm->splice_refusal = has_lahf() ? DMP_START_UNTRUSTED :
-							  DMP_START_CPU;
+			vm->splice_refusal = e->no_splicer;
 		return;
 	}
 	e->splicer->targets = cr3_targets(vcpu);
@@ -170,8 +189,28 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 	d->resume = NULL;
 	d->deliver = false;
 	d->targets_version = 0;
+	static_call(kvm_x86_get_idt)(vcpu, &idt);
+	d->idt_address = idt.address;
+	d->idt_limit = idt.size;
 	static_call(kvm_x86_dmp_intercepts)(vcpu, true);
 	static_call(kvm_x86_update_exception_bitmap)(vcpu);
+}
+
+/* It looks before it enters again: kvm_dmp_service(). */
+void __kvm_dmp_set_idt(struct kvm_vcpu *vcpu)
+{
+	if (__kvm_dmp_spliced(vcpu))
+		kvm_make_request(KVM_REQ_DMP, vcpu);
+}
+EXPORT_SYMBOL_GPL(__kvm_dmp_set_idt);
+
+bool kvm_dmp_has_other_idt(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct desc_ptr idt;
+
+	static_call(kvm_x86_get_idt)(vcpu, &idt);
+	return idt.address != d->idt_address || idt.size != d->idt_limit;
 }
 
 void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu)

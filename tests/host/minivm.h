@@ -25,7 +25,11 @@
 #define GUEST_PD_HIGH		0x21000ull
 #define GUEST_GDT		0x22000ull
 #define GUEST_IDT		0x23000ull
+#define GUEST_IDT_OTHER		0x24000ull	/* leads to guest_fault_other() */
 #define GUEST_SMRAM		0x30000ull	/* SMBASE after reset */
+#define GUEST_MANY_L1		0x1000000ull	/* minivm_memory.c: GUEST_MANY tables, */
+#define GUEST_MANY		1024
+#define GUEST_MANY_L2		0x1400000ull	/*   those that link them, and others */
 #define GUEST_SCRATCH		0x600000ull	/* memory to play tricks with */
 #define GUEST_SCRATCH_BYTES	0x200000ull
 #define GUEST_FRAMES		0x900000ull
@@ -60,6 +64,7 @@ struct shared {
 	unsigned long long nested_word;
 	unsigned long long fault_pte;	/* what guest_fault() maps */
 	unsigned long long faults;	/* how often it has */
+	unsigned long long want_lidt;	/* load IDTR often, with what it has */
 };
 
 #ifndef MINIVM_GUEST
@@ -113,6 +118,7 @@ int vm_ctl(struct vm *vm, const char *file, const char *word);
 extern const char __start_guest_text[], __stop_guest_text[];
 void guest_main(void);
 void guest_fault(void);
+void guest_fault_other(void);
 #define GUEST_FAULT_BYTES	64	/* about as long as it is */
 #endif /* MINIVM_GUEST */
 

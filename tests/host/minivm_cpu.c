@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <linux/kvm.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -30,8 +31,65 @@ static void job_toggle(struct vm *v)
 
 static void toggle(void) { vm_do(vm, job_toggle); }
 
+/* To another table of gates, with another #PF handler; nothing exits for it. */
+static void job_move_idt(struct vm *v)
+{
+	struct kvm_sregs sregs;
+
+	ioctl(v->vcpu, KVM_GET_SREGS, &sregs);
+	sregs.idt.base ^= GUEST_IDT ^ GUEST_IDT_OTHER;
+	if (ioctl(v->vcpu, KVM_SET_SREGS, &sregs))
+		v->died = "KVM_SET_SREGS";
+}
+
+static void move_idt(void) { vm_do(vm, job_move_idt); }
+
+static void test_idt(void)
+{
+	if (strcmp(vm_mode(), "on")) {
+		stays("the IDT is another", move_idt);
+		stays("the IDT is the first", move_idt);
+		return;
+	}
+	ends("the IDT is another", "handler-changed", move_idt);
+	stays("with the other IDT", no_act);
+	ends("the IDT is the first", "handler-changed", move_idt);
+}
+
+/*
+ * A LIDT ends the engagement in the vCPU's thread, as somebody else ends it: they
+ * may not wait for each other.
+ */
+void test_lidt(void)
+{
+	volatile struct shared *shared = (void *)(vm->mem + GUEST_SHARED);
+	unsigned int n = is_long() ? 3000 : 600, i, done = 0;
+	long long from;
+	long before;
+
+	if (!engage())
+		return;
+	before = vm_ended(vm, "handler-changed");
+	shared->want_lidt = 1;
+	for (i = 0; i < n && !vm->died; i++) {
+		vm_ctl(vm, "ctl", "engage");
+		/* From too early to too late. */
+		for (from = now_ns(); now_ns() - from < i % 64 * 4000;)
+			;
+		done += !vm_ctl(vm, "ctl", "disengage");
+	}
+	shared->want_lidt = 0;
+	check(done == n, "LIDT: disengaged %u times of %u", done, n);
+	check(strcmp(vm_mode(), "on") || vm_ended(vm, "handler-changed") > before,
+	      "LIDT: it ended engagements, too: %ld",
+	      vm_ended(vm, "handler-changed") - before);
+	guest_goes_on("LIDT");
+	nothing_left("LIDT");
+}
+
 void test_registers(void)
 {
+	test_idt();
 	cr0_xor = 0x10000;
 	ends("CR0.WP is cleared", "paging-mode", toggle);
 	refuses("CR0.WP is clear", "paging-mode");

@@ -44,6 +44,7 @@ void slot_add(void);
 void slot_del(void);
 void discard(void);
 void test_slots(void);
+void test_work(void);
 void test_dirty_log(void);
 void test_memory(void);
 void test_numa(void);
@@ -51,10 +52,16 @@ void test_ksm(void);
 
 /* minivm_cpu.c: what the vCPU does. */
 void test_registers(void);
+void test_lidt(void);
 void test_interrupts(void);
 void test_modes(void);
 void test_smm(void);
 void test_nested(void);
 void test_vcpus(void);
+
+/* minivm_rights.c: what the VM's maker may. */
+void test_trust(void);
+void test_memlock(void);
+void test_lockdown(void);
 
 #endif /* MINIVM_TEST_H */

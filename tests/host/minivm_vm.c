@@ -47,16 +47,21 @@ static uint64_t high_address(const void *of)
 	return GUEST_HIGH + GUEST_CODE + ((const char *)of - __start_guest_text);
 }
 
-/* Flat segments, and a gate for #PF alone (SDM vol. 3, 3.4.5 and 6.14.1). */
+/* A gate for #PF alone (SDM vol. 3, 6.14.1). */
+static void fill_idt(struct vm *vm, uint64_t idt, uint64_t handler)
+{
+	*entry(vm, idt, 28) = (handler & 0xffff) | 8 << 16 | 0x8eull << 40 |
+			      (handler >> 16 & 0xffff) << 48;
+	*entry(vm, idt, 29) = handler >> 32;
+}
+
+/* Flat segments (SDM vol. 3, 3.4.5), and two tables of gates. */
 static void fill_descriptors(struct vm *vm)
 {
-	uint64_t handler = high_address(guest_fault);
-
 	*entry(vm, GUEST_GDT, 1) = 0x00af9b000000ffff;
 	*entry(vm, GUEST_GDT, 2) = 0x00cf93000000ffff;
-	*entry(vm, GUEST_IDT, 28) = (handler & 0xffff) | 8 << 16 | 0x8eull << 40 |
-				    (handler >> 16 & 0xffff) << 48;
-	*entry(vm, GUEST_IDT, 29) = handler >> 32;
+	fill_idt(vm, GUEST_IDT, high_address(guest_fault));
+	fill_idt(vm, GUEST_IDT_OTHER, high_address(guest_fault_other));
 }
 
 static int make_vcpu(int kvm, struct vm *vm)

@@ -36,6 +36,8 @@ not_spliced() { # refusal, the line's end
 	py "not d['vms'][0]['machine']['splice']['spliced'] and d['vms'][0]['machine']['splice']['refusal'] == '$1'"
 }
 not_spliced not-trusted "the guest's kernel is not trusted with the host's memory \(not-trusted\): if it may be, kvm.dmp_trust=1 and dmp disengage, dmp engage"
+not_spliced maker-not-privileged "the process that started the VM may not reach the host's memory \(CAP_SYS_RAWIO\) \(maker-not-privileged\): start the VM with that capability, if its kernel may be trusted"
+not_spliced host-locked-down "the host is locked down, so nobody may reach its memory \(host-locked-down\)"
 not_spliced page-fault-handler "the guest's page-fault handler cannot be spliced \(page-fault-handler\)"
 not_spliced of-a-later-version "of-a-later-version"
 # Every refusal of the engine has its words.
