@@ -108,8 +108,6 @@ static u64 host_page_hfn(void *host, const void *at)
 /* Only the vCPU's own thread gives up for a signal: it is the VM's. */
 static bool host_go_on(void *host)
 {
-	if (irqs_disabled())
-		return true;
 	cond_resched();
 	return !kvm_get_running_vcpu() || !fatal_signal_pending(current);
 }

@@ -127,19 +127,27 @@ static enum phase run_phases(struct guest *g, struct text *t)
 	return phase;
 }
 
-/* Allocation @k fails. What there was before is the same each time. */
-static enum phase fail_at(u64 seed, u64 k, bool once, u64 *allocs)
+/* The same each time, and not engaged yet. */
+static struct guest *begin(u64 seed, struct text *t)
 {
 	struct guest *g = calloc(1, sizeof(*g));
-	struct machine *m = &g->m;
-	enum phase phase;
-	struct text t;
-	unsigned int i;
 
 	guest = g;
 	assert_non_null(g);
 	g_boot(g, seed, seed & 1 ? 5 : 4);
-	g_text(g, &t);
+	g_text(g, t);
+	return g;
+}
+
+/* Allocation @k fails. */
+static enum phase fail_at(u64 seed, u64 k, bool once, u64 *allocs)
+{
+	struct text t;
+	struct guest *g = begin(seed, &t);
+	struct machine *m = &g->m;
+	enum phase phase;
+	unsigned int i;
+
 	m_engage(m);
 	m->allocs = 0;
 	m->fail_at = k;
@@ -215,16 +223,12 @@ static void test_each_fails_once(void **state)
 static enum phase limited(u64 seed, u64 work_max, u64 stop_at, u64 *work_most,
 			  u64 *pauses)
 {
-	struct guest *g = calloc(1, sizeof(*g));
+	struct text t;
+	struct guest *g = begin(seed, &t);
 	struct machine *m = &g->m;
 	enum phase phase = 0;
-	struct text t;
 	unsigned int i;
 
-	guest = g;
-	assert_non_null(g);
-	g_boot(g, seed, seed & 1 ? 5 : 4);
-	g_text(g, &t);
 	m->may_break = 1u << DMP_BROKEN_WORK;
 	m->mmu->work_max = work_max;
 	m->stop_at = stop_at;
