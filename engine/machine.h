@@ -307,10 +307,12 @@ enum dmp_fault_kind dmp_mmu_fault(struct dmp_mmu *mmu, struct dmp_fault *fault);
 /*
  * The VMM writes guest-physical memory on the guest's behalf. begin() notes
  * the entries that [gpa, gpa + bytes) touches before the write, end() follows
- * them after it. begin() returns false when no table lies there; then end()
- * need not be called. At most DMP_WRITE_MAX bytes, within one page.
+ * them after it. begin() returns false when no table lies there, or the write
+ * is too long, which breaks the engine; then end() need not be called. At most
+ * DMP_WRITE_MAX bytes, within one page: a string input, of which KVM reads so
+ * much ahead, is the longest there is.
  */
-#define DMP_WRITE_MAX	64
+#define DMP_WRITE_MAX	1024
 struct dmp_write {
 	u64 gfn;
 	unsigned int first, count;	/* entries */

@@ -190,16 +190,21 @@ bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu)
 bool __kvm_dmp_write_begin(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int bytes)
 {
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
-	bool table;
+	struct kvm_dmp_engine *e = NULL;
 
 	if (!is_engaged(vcpu))
 		return false;
 	mutex_lock(&vm->engine_lock);
-	table = vm->engaged && dmp_mmu_write_begin(&vm->engine->mmu, gpa, bytes,
-						   &vcpu->arch.dmp->write);
-	if (!table)
-		mutex_unlock(&vm->engine_lock);
-	return table;
+	if (vm->engaged) {
+		if (dmp_mmu_write_begin(&vm->engine->mmu, gpa, bytes,
+					&vcpu->arch.dmp->write))
+			return true;
+		/* No table, or a write that cannot be followed. */
+		e = kvm_dmp_engine_check(vcpu->kvm);
+	}
+	mutex_unlock(&vm->engine_lock);
+	kvm_dmp_engine_drop(e);
+	return false;
 }
 
 void kvm_dmp_write_end(struct kvm_vcpu *vcpu)

@@ -42,7 +42,7 @@ bool check(bool good, const char *format, ...)
 /* Order as in hostile_lib.c. */
 static const char *const test[] = {
 	"jumps", "steps", "rewrite", "whole-page", "own-page", "overlap", "inside", "alias",
-	"ordinary", "reuse", "remap", "addresses-read", "addresses-public",
+	"ordinary", "stores", "reuse", "remap", "addresses-read", "addresses-public",
 	"addresses-private", "idt-copy", "idt-gate", "idt-page", "idt-ist",
 	"idt-dpl", "soft-int", "stack", "stack-table", "user", "control", "flags",
 	"handler-odd", "random", "sweep",

@@ -66,6 +66,7 @@
 #define PORT_DIED	0x26	/* arg[0]: vector, RIP, CR2, error code */
 #define PORT_RELOAD	0x27	/* nothing: only an exit */
 #define PORT_SWEEP	0x28	/* arg[0]: enum sweep */
+#define PORT_TABLE	0x29	/* an IN: entries of a page table, half by half */
 
 /* The log has marks: MARK | id, so that a difference can be told. */
 #define MARK		U(0x4d41524b00000000)

@@ -458,6 +458,70 @@ void test_ordinary(void)
 	ask(PORT_AUDIT);
 }
 
+static void fxsave_to(void *at)
+{
+	u64 i;
+
+	write_cr4(read_cr4() | 0x200);		/* OSFXSR: with XMM registers */
+#define ENTRY_TO(n) \
+	i = pte_value(n); \
+	__asm__ volatile("movq %0, %%xmm" #n :: "r"(i))
+	ENTRY_TO(0);
+	ENTRY_TO(1);
+	ENTRY_TO(7);
+	ENTRY_TO(15);
+#undef ENTRY_TO
+	__asm__ volatile("fxsave64 (%0)" :: "r"(at) : "memory");
+}
+
+static void ins_to(void *at, u64 count)
+{
+	__asm__ volatile("rep insl" : "+D"(at), "+c"(count) : "d"(PORT_TABLE) : "memory");
+}
+
+/* Stores that the VMM emulates in ways of their own, to a page table in use. */
+void test_stores(void)
+{
+	volatile u64 *memory = direct(PA_DATA), *table = direct(PA_WINDOW_L1);
+	u64 i, entry;
+	u32 what;
+
+	for (i = 0; i < DATA_PAGES; i++)
+		memory[i * 512 + 1] = 0xda7a0000 + i;
+	engage();
+	place_and_train(&shapes[1], 0);
+	for (what = 0; what < 5; what++) {
+		mark(what);
+		switch (what) {
+		case 0:
+			__asm__ volatile("sgdt (%0)" :: "r"(&table[64]) : "memory");
+			break;
+		case 1:
+			__asm__ volatile("sidt (%0)" :: "r"(&table[66]) : "memory");
+			break;
+		case 2:
+			ins_to((void *)&table[128], 256);
+			break;
+		case 3:			/* to the table's end, and behind it */
+			ins_to((void *)&table[480], 128);
+			break;
+		case 4:			/* KVM 6.1 has no such in 64-bit mode */
+			fxsave_to((void *)table);
+			break;
+		}
+		for (i = 0; i < 512; i++) {
+			entry = table[i];
+			put(entry);
+			flush_page(WINDOW + i * 4096);
+			if ((entry & ~PTE_ADDR) == PTE_KERNEL)
+				put(*(volatile u64 *)(WINDOW + i * 4096 + 8));
+		}
+		put_memory((void *)&table[512], 512);
+		want_state(what < 4 ? STATE_ENGAGED : STATE_ANY);
+		ask(PORT_AUDIT);
+	}
+}
+
 /* The frame of spliced code becomes data, a page table, user memory. */
 void test_reuse(void)
 {

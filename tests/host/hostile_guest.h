@@ -123,6 +123,7 @@ void test_overlap(void);
 void test_inside(void);
 void test_alias(void);
 void test_ordinary(void);
+void test_stores(void);
 void test_reuse(void);
 void test_remap(void);
 void test_addresses_read(void);

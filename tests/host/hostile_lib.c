@@ -224,7 +224,7 @@ u64 place_and_train(const struct shape *shape, u64 at)
 /* Order as in hostile.c. */
 static void (*const tests[])(void) = {
 	test_jumps, test_steps, test_rewrite, test_whole_page, test_own_page,
-	test_overlap, test_inside, test_alias, test_ordinary, test_reuse, test_remap,
+	test_overlap, test_inside, test_alias, test_ordinary, test_stores, test_reuse, test_remap,
 	test_addresses_read, test_addresses_public, test_addresses_private,
 	test_idt_copy, test_idt_gate, test_idt_page, test_idt_ist, test_idt_dpl,
 	test_soft_int, test_stack, test_stack_table, test_user, test_control,

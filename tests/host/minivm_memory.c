@@ -213,12 +213,14 @@ void test_ksm(void)
 	memset(scratch(), 0x77, GUEST_SCRATCH_BYTES);
 	stays("KSM", ksm);
 	/* Merged while on KVM's paging; engaging gets it pages of its own. */
-	vm_ctl(vm, "mode", "monitor");
+	check(!vm_ctl(vm, "mode", "monitor") && is_state("off"), "KSM: not engaged");
 	/* Two passes will do, when nobody else holds the pages for a moment. */
-	for (i = 0; i < 5 && sysfs_number(KSM "pages_sharing") <= 100; i++)
+	for (i = 0; i < 20 && sysfs_number(KSM "pages_sharing") <= 100; i++)
 		ksm_pass();
-	check(sysfs_number(KSM "pages_sharing") > 100, "KSM: %ld pages merged",
-	      sysfs_number(KSM "pages_sharing"));
+	check(sysfs_number(KSM "pages_sharing") > 100,
+	      "KSM: %ld pages merged, into %ld; %ld like no other, %ld changed too often",
+	      sysfs_number(KSM "pages_sharing"), sysfs_number(KSM "pages_shared"),
+	      sysfs_number(KSM "pages_unshared"), sysfs_number(KSM "pages_volatile"));
 	vm_ctl(vm, "mode", vm_mode());
 	guest_goes_on("merged");
 	if (engage())

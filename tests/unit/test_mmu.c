@@ -243,11 +243,11 @@ static void hostile_step(struct machine *m, u64 pool, unsigned int frames)
 		DMP_ACCESS_WRITE | DMP_ACCESS_AC,
 	};
 	static const u16 index[] = { 0, 1, 2, 511 };
-	u64 data[8], gva = 0;
+	u64 data[DMP_WRITE_MAX / 8], gva = 0;
 	unsigned int i, bytes = 1u << m_below(m, 7);
 	u32 error;
 
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < DMP_ARRAY_SIZE(data); i++)
 		data[i] = hostile_entry(m, pool, frames);
 	m->pending = 1;
 	switch (m_below(m, 8)) {
@@ -259,6 +259,8 @@ static void hostile_step(struct machine *m, u64 pool, unsigned int frames)
 	case 1:
 	case 2:
 		m->op = "store";
+		if (m_chance(m, 10))	/* a string */
+			bytes = 1u << m_below(m, 11);
 		i = m_chance(m, 80) ? index[m_below(m, 4)] * 8 : m_below(m, 4096);
 		m_vmm_write(m, (pool + m_below(m, frames)) << 12 | (i & -bytes),
 			    data, bytes);
