@@ -488,31 +488,69 @@ static bool breakpoint(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-/* INT3 or INT n, where the former exits as the latter. Both may have prefixes. */
+/* The byte at linear address @gva, as the CPU fetches it: no protection key counts. */
+static bool fetch_byte(struct kvm_vcpu *vcpu, u64 gva, u8 *byte)
+{
+	struct kvm_mmu *mmu = vcpu->arch.walk_mmu;
+	u64 access = PFERR_FETCH_MASK;
+	gpa_t gpa;
+
+	if (static_call(kvm_x86_get_cpl)(vcpu) == 3)
+		access |= PFERR_USER_MASK;
+	gpa = mmu->gva_to_gpa(vcpu, mmu, gva, access, NULL);
+	return gpa != INVALID_GPA && !kvm_vcpu_read_guest(vcpu, gpa, byte, 1);
+}
+
+/* Of an instruction in front of which others stand: SDM vol. 2A, 2.1.1, 2.2.1. */
+static bool is_prefix(struct kvm_vcpu *vcpu, u8 byte)
+{
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64 ... 0x67:
+	case 0xf0: case 0xf2: case 0xf3:
+		return true;
+	case 0x40 ... 0x4f:
+		return is_64_bit_mode(vcpu);
+	default:
+		return false;
+	}
+}
+
+#define OPCODE_INT	0xcd
+#define OPCODE_INTO	0xce
+
+/*
+ * INT3, INT n or INTO, where they all exit as the second. They may have prefixes.
+ * What is not there any more faults when it runs again.
+ */
 static bool software_interrupt(struct kvm_vcpu *vcpu)
 {
-	u64 rip = kvm_rip_read(vcpu), site;
-	struct x86_exception e;
-	unsigned int i;
-	u8 byte;
+	u64 rip = kvm_get_linear_rip(vcpu), at = rip, site;
+	u8 byte, vector = OF_VECTOR;
 
 	/* In the middle of a splice the guest's memory has something else. */
 	if (dmp_splicer_breakpoint(vcpu->arch.dmp->splicer, rip) ||
 	    dmp_splicer_is_within(vcpu->arch.dmp->splicer, rip, &site))
 		return breakpoint(vcpu);
-	for (i = 0; i < DMP_INSN_LEN_MAX; i++) {
-		if (kvm_read_guest_virt(vcpu, rip + i, &byte, 1, &e))
+	do {
+		if (!fetch_byte(vcpu, at++, &byte))
 			return true;
-		if (byte == DMP_SPLICE_INT3)
-			return breakpoint(vcpu);
-		if (byte == 0xcd)
-			break;
-	}
-	if (!kvm_read_guest_virt(vcpu, rip + i + 1, &byte, 1, &e)) {
-		kvm_queue_interrupt(vcpu, byte, true);
+	} while (is_prefix(vcpu, byte) && at - rip < DMP_INSN_LEN_MAX);
+	switch (byte) {
+	case DMP_SPLICE_INT3:
+		return breakpoint(vcpu);
+	case OPCODE_INT:
+		if (!fetch_byte(vcpu, at, &vector))
+			return true;
+		fallthrough;
+	case OPCODE_INTO:
+		kvm_queue_interrupt(vcpu, vector, true);
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
+		return true;
+	default:
+		/* Without the intercept it does what it does. */
+		disengage(vcpu, DMP_REASON_EMULATION);
+		return true;
 	}
-	return true;
 }
 
 /*

@@ -43,6 +43,7 @@ static void set_up(void)
 	MUST(sigaction(SIGSEGV, &sa, NULL));
 	MUST(sigaction(SIGILL, &sa, NULL));
 	MUST(sigaction(SIGBUS, &sa, NULL));
+	MUST(sigaction(SIGTRAP, &sa, NULL));
 	done = true;
 }
 

@@ -82,6 +82,7 @@ int test_faults(void);
 int test_free(void);
 int test_hidden(void);
 int test_hugeswap(void);
+int test_ints(void);
 int test_mix(void);
 int test_procs(void);
 int test_profile(void);

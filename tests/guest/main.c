@@ -19,6 +19,7 @@ static const struct test {
 	{ "free", test_free, "MADV_FREE, with memory asked back" },
 	{ "faults", test_faults, "the kernel's own fault counts for a fixed load" },
 	{ "edges", test_edges, "error codes of faults; system calls at the edge of memory" },
+	{ "ints", test_ints, "INT3 and INT n in every spelling" },
 	{ "cow", test_cow, "copy on write by user and kernel" },
 	{ "storm", test_storm, "storms of fork, vfork and exec" },
 	{ "procs", test_procs, "clone, threads, exec from a thread, orphans, OOM kills" },
