@@ -32,7 +32,9 @@ struct dmp_room *dmp_room_add(struct dmp_mmu *mmu, u64 gva)
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_room *room = &splicer->room[splicer->rooms];
 
-	if (splicer->rooms == DMP_ROOMS_MAX || !open_page(mmu, gva, room))
+	if (splicer->rooms == DMP_ROOMS_MAX ||
+	    dmp_relics_hold(splicer->relics, gva, DMP_PAGE_SIZE, 0) ||
+	    !open_page(mmu, gva, room))
 		return NULL;
 	splicer->rooms++;
 	return room;
@@ -66,11 +68,13 @@ static u8 *landing_byte(struct dmp_splicer *splicer, u64 at)
 	return &landing_page(splicer, at)->page[at & PAGE_MASK];
 }
 
-/* Pages there are, and no other's landing. */
-static bool is_usable(struct dmp_mmu *mmu, u64 landing)
+/* Pages there are, and no other's landing, now or in an earlier engagement. */
+static bool is_usable(struct dmp_mmu *mmu, u64 landing, u64 rip)
 {
 	u32 i;
 
+	if (dmp_relics_hold(mmu->splicer->relics, landing, DMP_SPLICE_JMP, rip))
+		return false;
 	if (!add_landing_page(mmu, landing) ||
 	    !add_landing_page(mmu, landing + DMP_SPLICE_JMP - 1))
 		return false;
@@ -88,7 +92,7 @@ u64 dmp_landing_add(struct dmp_mmu *mmu, u64 rip,
 
 	for (nth = 0; nth < DMP_SPLICE_LANDINGS && !mmu->broken; nth++) {
 		landing = dmp_splice_landing(plan, rip, nth);
-		if (landing == own || is_usable(mmu, landing))
+		if (landing == own || is_usable(mmu, landing, rip))
 			return landing;
 	}
 	return 0;

@@ -361,6 +361,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 				     DMP_SITE_COVERED);
 			note_cr3_calls(splicer, site);
 			splicer->stubs++;
+			dmp_relic_note(splicer->relics, site);
 			dmp_space_sync(mmu);
 			return;
 		}
@@ -534,6 +535,11 @@ void dmp_site_show_again(struct dmp_mmu *mmu, unsigned int code)
 		if (site->code != code || !may_show(site) ||
 		    is_taken(splicer, site->rip, site->rip + site->shown))
 			continue;
+		if (!site->stub.gva) {
+			dmp_site_install(mmu, site,
+					 site->is_cr3 ? DMP_SPLICE_SETTLED : 0);
+			continue;
+		}
 		__builtin_memcpy(page->copy + (site->rip & PAGE_MASK),
 				 site->bytes, site->shown);
 		site->state = DMP_SITE_SPLICED;

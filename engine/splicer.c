@@ -250,7 +250,8 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 	u32 i;
 
 	gva = (splicer->public_start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
-	while (!dmp_space_is_free(mmu, gva)) {
+	while (!dmp_space_is_free(mmu, gva) ||
+	       dmp_relics_hold(splicer->relics, gva, LARGE_PAGE, 0)) {
 		gva += LARGE_PAGE;
 		if (gva >= splicer->public_end)
 			return DMP_START_NO_ROOM;
@@ -368,6 +369,8 @@ static enum dmp_start_refusal start(struct dmp_mmu *mmu,
 		why = place_public(mmu);
 	if (!why)
 		why = splice_handler(mmu, start);
+	if (!why)
+		dmp_relics_watch(mmu);
 	return why;
 }
 
@@ -377,6 +380,7 @@ static void clean(struct dmp_splicer *splicer)
 	struct dmp_implant *implant = splicer->implant;
 	u64 implant_hfn = splicer->implant_hfn;
 	u32 threshold = splicer->threshold, targets = splicer->targets;
+	struct dmp_relics *relics = splicer->relics;
 	u8 hypercall[DMP_STUB_HYPERCALL];
 
 	__builtin_memcpy(hypercall, splicer->hypercall, sizeof(hypercall));
@@ -386,6 +390,7 @@ static void clean(struct dmp_splicer *splicer)
 	splicer->implant_hfn = implant_hfn;
 	splicer->threshold = threshold;
 	splicer->targets = targets;
+	splicer->relics = relics;
 	__builtin_memcpy(splicer->hypercall, hypercall, sizeof(hypercall));
 }
 

@@ -12,6 +12,7 @@
 
 #include "code_page.h"
 #include "filter.h"
+#include "relic.h"
 #include "stub.h"
 
 /* A root in dmp_implant.target, by what it was when it came there. */
@@ -159,6 +160,9 @@ struct dmp_splicer {
 	u64 implant_hfn;		/* physically contiguous */
 	u8 hypercall[DMP_STUB_HYPERCALL];
 	u32 threshold;
+	struct dmp_relics *relics;	/* of the VM's earlier engagements, and for
+					 * those to come; NULL: nobody keeps them
+					 */
 	u32 targets;			/* CR3 values that the CPU lets pass; 0:
 					 * none, DMP_TARGETS_MAX at the most
 					 */
@@ -211,7 +215,7 @@ struct dmp_start {
  * dmp_splicer_start() - place the implant and splice the #PF handler
  * @mmu: engaged, with a root loaded
  * @splicer: zeroed but for .implant, .implant_hfn, .hypercall, .threshold,
- *	.targets
+ *	.relics, .targets
  * @start: see there
  *
  * On a refusal nothing has changed, and it may be tried again later: a guest
@@ -265,7 +269,8 @@ void dmp_site_remember(struct dmp_mmu *mmu, unsigned int code,
  * After that, and when copies are refreshed: who writes back what it saw may look
  * whether it is there. Linux does, and has a BUG() for it (text_poke(), which takes
  * a probe away). Where the guest's own is whole again, and the splice was what
- * it has written, the splice is shown once more, as if not undone.
+ * it has written, the splice is shown once more, as if not undone; or made anew, if
+ * it was one of an earlier engagement.
  */
 void dmp_site_show_again(struct dmp_mmu *mmu, unsigned int code);
 

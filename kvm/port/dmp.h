@@ -37,6 +37,7 @@ bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu);
 int kvm_dmp_load(struct kvm_vcpu *vcpu);
 int kvm_dmp_page_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code,
 		       void *insn, int insn_len);
+bool __kvm_dmp_relic_fault(struct kvm_vcpu *vcpu, u64 gva, int *ret);
 bool __kvm_dmp_new_pgd(struct kvm_vcpu *vcpu);
 void __kvm_dmp_reset_context(struct kvm_vcpu *vcpu);
 bool __kvm_dmp_write_begin(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int bytes);
@@ -198,6 +199,18 @@ static __always_inline bool kvm_dmp_new_pgd(struct kvm_vcpu *vcpu)
 {
 	return static_branch_unlikely(&kvm_dmp_machine) &&
 	       __kvm_dmp_new_pgd(vcpu);
+}
+
+/*
+ * A page fault: of kernel code that runs where a splice led before its engagement
+ * was over? True: it has been seen to, *@ret as an exit handler returns.
+ */
+static __always_inline bool kvm_dmp_relic_fault(struct kvm_vcpu *vcpu, u64 gva,
+						u64 error_code, int *ret)
+{
+	return unlikely((error_code & (PFERR_FETCH_MASK | PFERR_USER_MASK)) ==
+			PFERR_FETCH_MASK) &&
+	       __kvm_dmp_relic_fault(vcpu, gva, ret);
 }
 
 /* The paging mode may have changed. */

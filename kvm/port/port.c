@@ -296,6 +296,7 @@ void kvm_dmp_destroy_vm(struct kvm *kvm)
 	if (vm->mode == KVM_DMP_ON)
 		static_branch_dec(&kvm_dmp_splicing);
 	kvm->arch.dmp = NULL;
+	kvfree(vm->relics);
 	kfree(vm);
 }
 

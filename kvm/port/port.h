@@ -72,6 +72,10 @@ struct kvm_dmp_vm {
 	u64 audits;			/* under engine_lock */
 	struct dmp_finding finding;	/* the last audit's; under engine_lock */
 	bool flush_owed;		/* vCPU's thread, under engine_lock */
+	struct dmp_relics *relics;	/* made with the first splicer, by who makes
+					 * an engine ready, and kept
+					 */
+	u64 relic_runs;			/* the vCPU's thread */
 	enum dmp_start_refusal splice_refusal;	/* of the last start; engine_lock */
 	u64 splice_retry;		/* root loads at which to try again; likewise */
 	struct work_struct engage_work;
@@ -213,6 +217,14 @@ bool kvm_dmp_move_dr(struct kvm_vcpu *vcpu, u32 info, int *ret);
 void kvm_dmp_show_cr3(struct kvm_vcpu *vcpu);
 void kvm_dmp_cr3_trapped(struct kvm_vcpu *vcpu);
 int kvm_dmp_write_cr3(struct kvm_vcpu *vcpu);
+
+/*
+ * What the guest has kept of splices (relic.c): the relic that leads to @gva, where
+ * the kernel of the guest's is about to run and has mapped nothing; NULL: none.
+ * run() it: in place of the guest's instruction; as an exit handler, not busy.
+ */
+const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva);
+int kvm_dmp_run_relic(struct kvm_vcpu *vcpu, const struct dmp_relic *relic);
 
 /*
  * Wait until no vCPU but the caller's own uses the splicer. All have been asked

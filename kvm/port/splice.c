@@ -65,9 +65,10 @@ static enum dmp_start_refusal refusal(const struct kvm_dmp_vm *vm)
 
 bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 {
+	struct kvm_dmp_vm *vm = e->kvm->arch.dmp;
 	struct dmp_splicer *s;
 
-	e->no_splicer = refusal(e->kvm->arch.dmp);
+	e->no_splicer = refusal(vm);
 	if (e->no_splicer)
 		return true;
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
@@ -76,6 +77,12 @@ bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 		return false;
 	}
 	e->splicer = s;
+	if (!vm->relics)
+		WRITE_ONCE(vm->relics, kvzalloc(sizeof(*vm->relics),
+						GFP_KERNEL_ACCOUNT));
+	if (!vm->relics || kvm_dmp_inject_failure(e, _THIS_IP_))
+		return false;
+	s->relics = vm->relics;
 	e->implant = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO,
 				 get_order(DMP_IMPLANT_BYTES));
 	if (!e->implant || kvm_dmp_inject_failure(e, _THIS_IP_))

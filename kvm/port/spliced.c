@@ -395,6 +395,18 @@ static int agent_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
 	return 1;
 }
 
+/* The kernel went to where a splice led once, and nothing is. */
+static int go_to_relic(struct kvm_vcpu *vcpu, const struct fault_frame *frame,
+		       const struct dmp_relic *relic)
+{
+	if (!unwind(vcpu, frame->rip, frame)) {
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		return 1;
+	}
+	be_idle(vcpu->arch.dmp);
+	return kvm_dmp_run_relic(vcpu, relic);
+}
+
 /* The filter asks. The vCPU is at the guest's handler, with the CPU's frame. */
 static int filter_asks(struct kvm_vcpu *vcpu)
 {
@@ -403,6 +415,7 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 	struct dmp_fault fault = { .gva = vcpu->arch.cr2 };
 	enum dmp_fault_kind kind = DMP_FAULT_RESOLVED;
 	struct kvm_dmp_engine *e = NULL;
+	const struct dmp_relic *relic;
 	struct fault_frame frame;
 	u64 home;
 
@@ -415,6 +428,11 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 	/* INT $14 in the kernel: no error code, but its RIP. */
 	if (frame.error_code >> 32)
 		return deliver(vcpu, &frame, frame.error_code, frame.rip);
+	if (!is_users(&frame) && frame.rip == fault.gva) {
+		relic = kvm_dmp_relic_at(vcpu, frame.rip);
+		if (relic)
+			return go_to_relic(vcpu, &frame, relic);
+	}
 	home = frame_home(vcpu, &frame);
 	kvm_dmp_charge_to(vcpu, home, frame.cs & 3);
 	if (is_injected(vcpu, &frame))
@@ -471,10 +489,19 @@ static bool entered_inside(struct kvm_vcpu *vcpu)
 }
 
 /* A #BP at @rip: of a splice's, or the guest's own. */
-static bool breakpoint(struct kvm_vcpu *vcpu)
+static bool breakpoint(struct kvm_vcpu *vcpu, int *ret)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	const struct dmp_relic *relic;
 	u64 rip = kvm_rip_read(vcpu);
+
+	/* Where a splice led once, among what the implant has there now. */
+	relic = kvm_dmp_relic_at(vcpu, rip);
+	if (relic) {
+		be_idle(d);
+		*ret = kvm_dmp_run_relic(vcpu, relic);
+		return true;
+	}
 
 	if (dmp_splicer_breakpoint(d->splicer, rip)) {
 		d->resume = dmp_splicer_site(d->splicer, rip);
@@ -522,22 +549,23 @@ static bool is_prefix(struct kvm_vcpu *vcpu, u8 byte)
  * INT3, INT n or INTO, where they all exit as the second. They may have prefixes.
  * What is not there any more faults when it runs again.
  */
-static bool software_interrupt(struct kvm_vcpu *vcpu)
+static bool software_interrupt(struct kvm_vcpu *vcpu, int *ret)
 {
 	u64 rip = kvm_get_linear_rip(vcpu), at = rip, site;
 	u8 byte, vector = OF_VECTOR;
 
 	/* In the middle of a splice the guest's memory has something else. */
 	if (dmp_splicer_breakpoint(vcpu->arch.dmp->splicer, rip) ||
-	    dmp_splicer_is_within(vcpu->arch.dmp->splicer, rip, &site))
-		return breakpoint(vcpu);
+	    dmp_splicer_is_within(vcpu->arch.dmp->splicer, rip, &site) ||
+	    kvm_dmp_relic_at(vcpu, rip))
+		return breakpoint(vcpu, ret);
 	do {
 		if (!fetch_byte(vcpu, at++, &byte))
 			return true;
 	} while (is_prefix(vcpu, byte) && at - rip < DMP_INSN_LEN_MAX);
 	switch (byte) {
 	case DMP_SPLICE_INT3:
-		return breakpoint(vcpu);
+		return breakpoint(vcpu, ret);
 	case OPCODE_INT:
 		if (!fetch_byte(vcpu, at, &vector))
 			return true;
@@ -609,13 +637,13 @@ static bool handle_event(struct kvm_vcpu *vcpu, enum kvm_dmp_event event,
 {
 	switch (event) {
 	case KVM_DMP_BREAKPOINT:
-		return breakpoint(vcpu);
+		return breakpoint(vcpu, ret);
 	case KVM_DMP_UNDEFINED:
 		return entered_inside(vcpu);
 	case KVM_DMP_DEBUG:
 		return single_step(vcpu, ret);
 	case KVM_DMP_SOFT_INT:
-		return software_interrupt(vcpu);
+		return software_interrupt(vcpu, ret);
 	case KVM_DMP_FAULT:
 		kvm_queue_exception_e(vcpu, info >> 16, (u16)info);
 		return true;

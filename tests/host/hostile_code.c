@@ -460,17 +460,9 @@ void test_ordinary(void)
 
 static void fxsave_to(void *at)
 {
-	u64 i;
-
 	write_cr4(read_cr4() | 0x200);		/* OSFXSR: with XMM registers */
-#define ENTRY_TO(n) \
-	i = pte_value(n); \
-	__asm__ volatile("movq %0, %%xmm" #n :: "r"(i))
-	ENTRY_TO(0);
-	ENTRY_TO(1);
-	ENTRY_TO(7);
-	ENTRY_TO(15);
-#undef ENTRY_TO
+	__asm__ volatile("movq %0, %%xmm0\n\tmovq %1, %%xmm7\n\tmovq %2, %%xmm15"
+			 :: "r"(pte_value(0)), "r"(pte_value(7)), "r"(pte_value(15)));
 	__asm__ volatile("fxsave64 (%0)" :: "r"(at) : "memory");
 }
 

@@ -58,6 +58,7 @@ struct machine {
 	char *ref;			/* the plain MMU's memory, by gfn */
 	struct dmp_frame *records;	/* by gfn */
 	struct dmp_splicer *splicer;	/* NULL: no implant */
+	struct dmp_relics relics;	/* of splicers gone by */
 	u64 rip;			/* who writes; 0: nobody that is spliced */
 	u64 stub_hits, stub_stops, stub_misses;
 	u64 agent_dones, agent_stops, agent_asks, agent_links, agent_unlinks;

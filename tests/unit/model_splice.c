@@ -58,6 +58,7 @@ enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate)
 	m->splicer->implant = m_page(m, m->splicer->implant_hfn);
 	memset(m->splicer->implant, 0, sizeof(*m->splicer->implant));
 	m->splicer->threshold = 2;
+	m->splicer->relics = &m->relics;
 	m->splicer->targets = m->target_count;
 	memcpy(m->splicer->hypercall, vmmcall, sizeof(vmmcall));
 	m->in_engine = true;

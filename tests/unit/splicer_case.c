@@ -20,12 +20,19 @@ void c_begin(struct text *t, u64 seed, unsigned int levels)
 		abort();
 	g_boot(g, seed, levels);
 	g_text(g, t);
-	m_engage(&g->m);
-	g->m.op = "splice";
-	if (m_splice(&g->m, t->handler, t->gate) != DMP_START_OK)
-		m_fail(&g->m, "not started: the handler's site is %s, %s",
-		       dmp_site_state_name(g->m.splicer->prologue.state),
-		       dmp_site_refusal_name(&g->m.splicer->prologue));
+	c_engage(t);
+}
+
+void c_engage(struct text *t)
+{
+	struct machine *m = &guest->m;
+
+	m_engage(m);
+	m->op = "splice";
+	if (m_splice(m, t->handler, t->gate) != DMP_START_OK)
+		m_fail(m, "not started: the handler's site is %s, %s",
+		       dmp_site_state_name(m->splicer->prologue.state),
+		       dmp_site_refusal_name(&m->splicer->prologue));
 }
 
 void c_check(struct machine *m)
@@ -96,4 +103,63 @@ void c_write_code(struct text *t, unsigned int page, unsigned int offset,
 	if (m_access(&guest->m, t->alias + page * DMP_PAGE_SIZE + offset,
 		     DMP_ACCESS_WRITE, data, bytes, &error) != ACCESS_DONE)
 		m_fail(&guest->m, "text cannot be written");
+}
+
+u8 *c_text(struct machine *m, const struct text *t, unsigned int page)
+{
+	return (u8 *)m_real(m, t->gfn[page]);
+}
+
+void c_read_code(u64 gva, u8 *bytes, unsigned int count)
+{
+	struct machine *m = &guest->m;
+	u64 leaf = m_machine_leaf(m, gva);
+	const u8 *page = (u8 *)m->arena + (dmp_pte_gfn(leaf) - 1) * DMP_PAGE_SIZE;
+
+	if (!(leaf & DMP_PTE_P))
+		m_fail(m, "no code at %#llx", gva);
+	memcpy(bytes, page + (gva & 4095), count);
+}
+
+void c_want_code(struct text *t, u64 gva, const void *bytes, const void *want,
+		 unsigned int count)
+{
+	unsigned int page = (gva - t->gva) / DMP_PAGE_SIZE;
+	u8 first[8] = { 0 }, is[8] = { 0 }, wanted[8] = { 0 };
+	struct machine *m = &guest->m;
+
+	memcpy(first, bytes, count < 8 ? count : 8);
+	memcpy(is, c_text(m, t, page) + (gva & 4095), count < 8 ? count : 8);
+	memcpy(wanted, want, count < 8 ? count : 8);
+	if (memcmp(c_text(m, t, page) + (gva & 4095), want, count))
+		m_fail(m, "wrote %#llx.. at %#llx, and it is %#llx.., not %#llx..",
+		       *(const u64 *)first, gva, *(const u64 *)is,
+		       *(const u64 *)wanted);
+	memcpy((u8 *)m_ref(m, t->gfn[page]) + (gva & 4095), want, count);
+	m_check_memory(m);
+	c_check(m);
+}
+
+void c_put_code(struct text *t, u64 gva, const void *bytes, const void *want,
+		unsigned int count)
+{
+	c_write_code(t, (gva - t->gva) / DMP_PAGE_SIZE, gva & 4095, bytes, count);
+	c_want_code(t, gva, bytes, want, count);
+}
+
+struct dmp_site *c_splice(struct text *t, u64 rip)
+{
+	struct dmp_site *site;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		site = c_trap(t, rip, 1);
+		if (site->state != DMP_SITE_COUNTING && site->state != DMP_SITE_UNDONE)
+			break;
+	}
+	if (site->state != DMP_SITE_SPLICED)
+		m_fail(&guest->m, "%#llx: %s, %s", rip,
+		       dmp_site_state_name(site->state),
+		       dmp_site_refusal_name(site));
+	return site;
 }

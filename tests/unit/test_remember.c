@@ -25,67 +25,6 @@
 
 static struct text t;
 
-static u8 *text_of(struct machine *m, unsigned int page)
-{
-	return (u8 *)m_real(m, t.gfn[page]);
-}
-
-/* What the guest reads where it executes. */
-static void read_code(u64 gva, u8 *bytes, unsigned int count)
-{
-	struct machine *m = &guest->m;
-	u64 leaf = m_machine_leaf(m, gva);
-	const u8 *page = (u8 *)m->arena + (dmp_pte_gfn(leaf) - 1) * DMP_PAGE_SIZE;
-
-	assert_true(leaf & DMP_PTE_P);
-	memcpy(bytes, page + (gva & 4095), count);
-}
-
-/* After a write at @gva of the text @want is to be there. */
-static void want_code(u64 gva, const void *bytes, const void *want,
-		      unsigned int count)
-{
-	unsigned int page = (gva - t.gva) / DMP_PAGE_SIZE;
-	u8 first[8] = { 0 }, is[8] = { 0 }, wanted[8] = { 0 };
-	struct machine *m = &guest->m;
-
-	memcpy(first, bytes, count < 8 ? count : 8);
-	memcpy(is, text_of(m, page) + (gva & 4095), count < 8 ? count : 8);
-	memcpy(wanted, want, count < 8 ? count : 8);
-	if (memcmp(text_of(m, page) + (gva & 4095), want, count))
-		m_fail(m, "wrote %#llx.. at %#llx, and it is %#llx.., not %#llx..",
-		       *(const u64 *)first, gva, *(const u64 *)is,
-		       *(const u64 *)wanted);
-	memcpy((u8 *)m_ref(m, t.gfn[page]) + (gva & 4095), want, count);
-	m_check_memory(m);
-	c_check(m);
-}
-
-/* Write @bytes at @gva of the text, by the alias; @want is to be there then. */
-static void write_code(u64 gva, const void *bytes, const void *want,
-		       unsigned int count)
-{
-	c_write_code(&t, (gva - t.gva) / DMP_PAGE_SIZE, gva & 4095, bytes, count);
-	want_code(gva, bytes, want, count);
-}
-
-static struct dmp_site *splice(u64 rip)
-{
-	struct dmp_site *site;
-	unsigned int i;
-
-	for (i = 0; i < 64; i++) {
-		site = c_trap(&t, rip, 1);
-		if (site->state != DMP_SITE_COUNTING && site->state != DMP_SITE_UNDONE)
-			break;
-	}
-	if (site->state != DMP_SITE_SPLICED)
-		m_fail(&guest->m, "%#llx: %s, %s", rip,
-		       dmp_site_state_name(site->state),
-		       dmp_site_refusal_name(site));
-	return site;
-}
-
 static bool is_int3(const u8 *bytes, unsigned int count)
 {
 	while (count--)
@@ -117,23 +56,23 @@ static void test_probe(void **state)
 	(void)state;
 	begin(1);
 	rip = g_site(&t, 1, TEXT_MOV);
-	original = text_of(&guest->m, 1)[rip & 4095];
-	site = splice(rip);
-	read_code(rip, &saved, 1);
+	original = c_text(&guest->m, &t, 1)[rip & 4095];
+	site = c_splice(&t, rip);
+	c_read_code(rip, &saved, 1);
 	assert_int_equal(saved, 0xe9);
-	write_code(rip, INT3, INT3, 1);
+	c_put_code(&t, rip, INT3, INT3, 1);
 	assert_int_equal(site->state, DMP_SITE_UNDONE);
 	for (i = 0; i < 2 * DMP_SITE_UNDOS_MAX; i++) {
-		write_code(rip, &saved, &original, 1);
-		read_code(rip, &is, 1);
+		c_put_code(&t, rip, &saved, &original, 1);
+		c_read_code(rip, &is, 1);
 		assert_int_equal(is, saved);
 		assert_int_equal(site->state, DMP_SITE_SPLICED);
-		write_code(rip, INT3, INT3, 1);
-		read_code(rip, &is, 1);
+		c_put_code(&t, rip, INT3, INT3, 1);
+		c_read_code(rip, &is, 1);
 		assert_int_equal(is, 0xcc);
 		assert_int_equal(site->state, DMP_SITE_UNDONE);
 	}
-	write_code(rip, &original, &original, 1);
+	c_put_code(&t, rip, &original, &original, 1);
 	assert_int_equal(site->state, DMP_SITE_UNDONE);
 	c_end();
 }
@@ -148,20 +87,20 @@ static void test_probe_then_other(void **state)
 	(void)state;
 	begin(4);
 	rip = g_site(&t, 1, TEXT_MOV_MOV);
-	original = text_of(&guest->m, 1)[rip & 4095];
-	site = splice(rip);
-	read_code(rip, &saved, 1);
-	write_code(rip, INT3, INT3, 1);
-	other = splice(rip + 3);
-	write_code(rip, &saved, &original, 1);
+	original = c_text(&guest->m, &t, 1)[rip & 4095];
+	site = c_splice(&t, rip);
+	c_read_code(rip, &saved, 1);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	other = c_splice(&t, rip + 3);
+	c_put_code(&t, rip, &saved, &original, 1);
 	assert_int_equal(site->state, DMP_SITE_UNDONE);
 	assert_int_equal(other->state, DMP_SITE_SPLICED);
 	dmp_site_undo(guest->m.mmu, other, DMP_SITE_OK);
-	write_code(rip, INT3, INT3, 1);
+	c_put_code(&t, rip, INT3, INT3, 1);
 	site->state = DMP_SITE_REFUSED;
 	site->refusal = DMP_SITE_ASKED;
-	write_code(rip, &saved, &original, 1);
-	read_code(rip, &is, 1);
+	c_put_code(&t, rip, &saved, &original, 1);
+	c_read_code(rip, &is, 1);
 	assert_int_equal(is, saved);
 	c_end();
 }
@@ -176,18 +115,18 @@ static void test_optimized_probe(void **state)
 	(void)state;
 	begin(2);
 	rip = g_site(&t, 1, TEXT_MOV);
-	memcpy(original, text_of(&guest->m, 1) + (rip & 4095), 5);
-	splice(rip);
-	read_code(rip, saved, 5);
+	memcpy(original, c_text(&guest->m, &t, 1) + (rip & 4095), 5);
+	c_splice(&t, rip);
+	c_read_code(rip, saved, 5);
 	assert_memory_not_equal(saved, original, 5);
-	write_code(rip, INT3, INT3, 1);
-	write_code(rip + 1, jump + 1, jump + 1, 4);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	c_put_code(&t, rip + 1, jump + 1, jump + 1, 4);
 	/* The opcode is that of the splice: the guest means its own jump. */
-	write_code(rip, jump, jump, 1);
-	write_code(rip, INT3, INT3, 1);
-	write_code(rip + 1, saved + 1, original + 1, 4);
-	write_code(rip, saved, original, 1);
-	splice(rip);
+	c_put_code(&t, rip, jump, jump, 1);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	c_put_code(&t, rip + 1, saved + 1, original + 1, 4);
+	c_put_code(&t, rip, saved, original, 1);
+	c_splice(&t, rip);
 	c_end();
 }
 
@@ -201,16 +140,16 @@ static void test_probe_of_displaced(void **state)
 	(void)state;
 	begin(3);
 	rip = g_site(&t, 1, TEXT_MOV_MOV);
-	original = text_of(&guest->m, 1)[(rip & 4095) + 3];
-	site = splice(rip);
-	read_code(rip, saved, 7);
+	original = c_text(&guest->m, &t, 1)[(rip & 4095) + 3];
+	site = c_splice(&t, rip);
+	c_read_code(rip, saved, 7);
 	assert_int_equal(saved[3], 0xcc);
-	write_code(rip + 3, INT3, INT3, 1);
+	c_put_code(&t, rip + 3, INT3, INT3, 1);
 	assert_int_equal(site->state, DMP_SITE_UNDONE);
 	/* While it is there another is taken away from the site. */
-	write_code(rip, INT3, INT3, 1);
-	write_code(rip, saved, "\x48", 1);
-	write_code(rip + 3, &original, &original, 1);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	c_put_code(&t, rip, saved, "\x48", 1);
+	c_put_code(&t, rip + 3, &original, &original, 1);
 	c_end();
 }
 
@@ -231,28 +170,28 @@ static void test_partial(void **state)
 		for (to = from + 1; to <= 7; to++) {
 			begin(from * 8 + to);
 			rip = g_site(&t, 2, TEXT_IMM);
-			memcpy(original, text_of(&guest->m, 2) + (rip & 4095), 32);
-			site = splice(rip);
+			memcpy(original, c_text(&guest->m, &t, 2) + (rip & 4095), 32);
+			site = c_splice(&t, rip);
 			len = site->stub.plan.len;
 			assert_int_equal(len, 7);
-			read_code(rip, saved, 32);
+			c_read_code(rip, saved, 32);
 			assert_memory_equal(saved, site->bytes, len);
 			assert_memory_equal(saved + len, original + len, 32 - len);
 			/* All of it away; then that part, as it was read. */
-			write_code(rip, "\x0f\x0b\x0f\x0b\x0f\x0b\x90",
+			c_put_code(&t, rip, "\x0f\x0b\x0f\x0b\x0f\x0b\x90",
 				   "\x0f\x0b\x0f\x0b\x0f\x0b\x90", 7);
-			write_code(rip, original, original, len);
+			c_put_code(&t, rip, original, original, len);
 			if (!is_int3(saved + from, to - from))
-				write_code(rip + from, saved + from,
+				c_put_code(&t, rip + from, saved + from,
 					   original + from, to - from);
 			for (i = from; i < to; i++)
 				if (saved[i] != 0xcc)
-					write_code(rip + i, saved + i,
+					c_put_code(&t, rip + i, saved + i,
 						   original + i, 1);
 			/* With what is before and behind. */
-			write_code(rip - 4, "abcd", "abcd", 4);
+			c_put_code(&t, rip - 4, "abcd", "abcd", 4);
 			memcpy(saved + 8, original + 8, 8);
-			write_code(rip, saved, original, 16);
+			c_put_code(&t, rip, saved, original, 16);
 			c_end();
 		}
 }
@@ -272,23 +211,23 @@ static void test_two_sites(void **state)
 	for (way = 0; way < 3; way++) {
 		begin(5 + way);
 		rip = t.gva + DMP_PAGE_SIZE + 0x805;
-		write_code(rip, code, code, 16);
-		splice(rip);
-		splice(rip + 5);
-		read_code(rip, saved, 16);
+		c_put_code(&t, rip, code, code, 16);
+		c_splice(&t, rip);
+		c_splice(&t, rip + 5);
+		c_read_code(rip, saved, 16);
 		assert_int_equal(saved[5], 0xe9);
 		memcpy(want, code, 16);
 		/* Both, the first's end and the second's beginning, and more. */
-		write_code(rip, INT3, INT3, 1);
-		write_code(rip + 5, INT3, INT3, 1);
+		c_put_code(&t, rip, INT3, INT3, 1);
+		c_put_code(&t, rip + 5, INT3, INT3, 1);
 		saved[12] = want[12] = 0x77;	/* new, and no site's */
 		if (way == 1)
-			write_code(rip + 1, saved + 1, want + 1, 9);
+			c_put_code(&t, rip + 1, saved + 1, want + 1, 9);
 		if (way == 2)
-			write_code(rip, want, want, 5);
-		write_code(rip, saved, want, 16);
-		splice(rip);
-		splice(rip + 5);
+			c_put_code(&t, rip, want, want, 5);
+		c_put_code(&t, rip, saved, want, 16);
+		c_splice(&t, rip);
+		c_splice(&t, rip + 5);
 		c_end();
 	}
 }
@@ -307,35 +246,35 @@ static void test_versions(void **state)
 
 	(void)state;
 	begin(7);
-	splice(g_site(&t, 3, TEXT_MOV));	/* so that the copy stays */
+	c_splice(&t, g_site(&t, 3, TEXT_MOV));	/* so that the copy stays */
 	rip = g_site(&t, 3, TEXT_MOV_MOV);
-	memcpy(original, text_of(&guest->m, 3) + (rip & 4095), 6);
+	memcpy(original, c_text(&guest->m, &t, 3) + (rip & 4095), 6);
 	for (n = 0; n < DMP_SITE_UNDOS_MAX; n++) {
 		if (site)	/* or it would have the same bytes again */
 			site->landing = 0;
-		site = splice(rip);
+		site = c_splice(&t, rip);
 		assert_int_equal(site->pasts, n);
-		read_code(rip, saved[n], 6);
+		c_read_code(rip, saved[n], 6);
 		for (i = 0; i < n; i++)
 			assert_memory_not_equal(saved[i], saved[n], 6);
-		write_code(rip, INT3, INT3, 1);
+		c_put_code(&t, rip, INT3, INT3, 1);
 		assert_int_equal(site->undos, n + 1);
 		/* Each that was ever shown, whole and in part. */
 		for (i = 0; i <= n; i++) {
-			write_code(rip + 1, saved[i] + 1, original + 1, 5);
-			write_code(rip, saved[i], original, 1);
-			write_code(rip, INT3, INT3, 1);
-			write_code(rip, saved[i], original, 6);
-			write_code(rip, INT3, INT3, 1);
+			c_put_code(&t, rip + 1, saved[i] + 1, original + 1, 5);
+			c_put_code(&t, rip, saved[i], original, 1);
+			c_put_code(&t, rip, INT3, INT3, 1);
+			c_put_code(&t, rip, saved[i], original, 6);
+			c_put_code(&t, rip, INT3, INT3, 1);
 			/* Its end was there before, as the guest's own. */
 			memset(other, 0x55, 5);
 			other[5] = saved[i][5];
-			write_code(rip, other, other, 6);
+			c_put_code(&t, rip, other, other, 6);
 			c_write_code(&t, 3, rip & 4095, saved[i], 5);
-			want_code(rip, saved[i], original, 6);
-			write_code(rip, INT3, INT3, 1);
+			c_want_code(&t, rip, saved[i], original, 6);
+			c_put_code(&t, rip, INT3, INT3, 1);
 		}
-		write_code(rip, original, original, 1);
+		c_put_code(&t, rip, original, original, 1);
 	}
 	/* That is all of them: there is no other splice. */
 	assert_int_equal(site->state, DMP_SITE_REFUSED);
@@ -344,9 +283,9 @@ static void test_versions(void **state)
 	c_trap(&t, rip, 100);
 	assert_int_equal(site->state, DMP_SITE_REFUSED);
 	for (i = 0; i < DMP_SITE_UNDOS_MAX; i++) {
-		write_code(rip, "\x0f\x0b", "\x0f\x0b", 2);
-		write_code(rip, original, original, 2);
-		write_code(rip, saved[i], original, 6);
+		c_put_code(&t, rip, "\x0f\x0b", "\x0f\x0b", 2);
+		c_put_code(&t, rip, original, original, 2);
+		c_put_code(&t, rip, saved[i], original, 6);
 	}
 	c_end();
 }
@@ -361,14 +300,14 @@ static void test_old_code(void **state)
 	(void)state;
 	begin(8);
 	rip = g_site(&t, 1, TEXT_MOV);
-	memcpy(original, text_of(&guest->m, 1) + (rip & 4095), 5);
-	splice(rip);
-	read_code(rip, first, 5);
-	write_code(rip, other, other, 5);
-	splice(rip);
-	read_code(rip, second, 5);
-	write_code(rip, first, original, 5);
-	write_code(rip, second, other, 5);
+	memcpy(original, c_text(&guest->m, &t, 1) + (rip & 4095), 5);
+	c_splice(&t, rip);
+	c_read_code(rip, first, 5);
+	c_put_code(&t, rip, other, other, 5);
+	c_splice(&t, rip);
+	c_read_code(rip, second, 5);
+	c_put_code(&t, rip, first, original, 5);
+	c_put_code(&t, rip, second, other, 5);
 	c_end();
 }
 
@@ -386,25 +325,25 @@ static void test_two_addresses(void **state)
 	begin(9);
 	rip = g_site(&t, 1, TEXT_MOV);
 	other = rip + 9 * DMP_PAGE_SIZE;
-	memcpy(original, text_of(&guest->m, 1) + (rip & 4095), 5);
+	memcpy(original, c_text(&guest->m, &t, 1) + (rip & 4095), 5);
 	g_entry_set(guest, t.table, 10, t.gfn[1] << 12 | P | A | D);
-	site = splice(rip);
+	site = c_splice(&t, rip);
 	/* Not spliced there: the guest's own is what it reads. */
-	read_code(other, two, 5);
+	c_read_code(other, two, 5);
 	assert_memory_equal(two, original, 5);
 	/* Its first landing is taken, so that the bytes are not the same. */
 	landing = dmp_landing_add(guest->m.mmu, other, &site->stub.plan, 0);
 	assert_true(landing);
 	dmp_landing_write(guest->m.splicer, landing, landing);
-	splice(other);
-	read_code(rip, one, 5);
-	read_code(other, two, 5);
+	c_splice(&t, other);
+	c_read_code(rip, one, 5);
+	c_read_code(other, two, 5);
 	assert_memory_not_equal(one, two, 5);
-	write_code(rip, one, original, 5);
-	write_code(rip, INT3, INT3, 1);
-	write_code(rip, two, original, 5);
-	write_code(rip, INT3, INT3, 1);
-	write_code(rip, one, original, 5);
+	c_put_code(&t, rip, one, original, 5);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	c_put_code(&t, rip, two, original, 5);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	c_put_code(&t, rip, one, original, 5);
 	c_end();
 }
 
@@ -417,12 +356,12 @@ static void test_not_remembered(void **state)
 	(void)state;
 	begin(10);
 	rip = g_site(&t, 1, TEXT_MOV);
-	splice(rip);
-	read_code(rip, saved, 5);
-	write_code(rip + 0x800, saved, saved, 5);
-	write_code(rip + DMP_PAGE_SIZE, saved, saved, 5);
+	c_splice(&t, rip);
+	c_read_code(rip, saved, 5);
+	c_put_code(&t, rip + 0x800, saved, saved, 5);
+	c_put_code(&t, rip + DMP_PAGE_SIZE, saved, saved, 5);
 	/* Off by one. */
-	write_code(rip + 1, saved, saved, 5);
+	c_put_code(&t, rip + 1, saved, saved, 5);
 	c_end();
 }
 
@@ -441,25 +380,25 @@ static void random_history(u64 seed, u64 steps)
 	begin(seed);
 	m = &guest->m;
 	rip = g_site(&t, 1 + seed % 3, seed & 1 ? TEXT_MOV_MOV : TEXT_IMM);
-	memcpy(original, text_of(m, 1 + seed % 3) + (rip & 4095), 8);
+	memcpy(original, c_text(m, &t, 1 + seed % 3) + (rip & 4095), 8);
 	for (m->step = 1; m->step <= steps; m->step++) {
 		m->op = "remember";
 		c_trap(&t, rip, 1 + m_below(m, 20));
-		read_code(rip, pool[known < 64 ? known++ : m_below(m, 64)], 8);
+		c_read_code(rip, pool[known < 64 ? known++ : m_below(m, 64)], 8);
 		from = m_below(m, 7);
 		count = 1 + m_below(m, 8 - from);
 		memcpy(bytes, pool[m_below(m, known)], 8);
 		/* As probes do it: INT3, the rest, the opcode; then as it was. */
-		write_code(rip, INT3, INT3, 1);
+		c_put_code(&t, rip, INT3, INT3, 1);
 		len = c_site_of(m, rip)->shown;
 		if (from && from < len &&
 		    !is_int3(bytes + from, count < len - from ? count : len - from)) {
-			write_code(rip + from, bytes + from, original + from,
+			c_put_code(&t, rip + from, bytes + from, original + from,
 				   count);
 			put_back++;
 		}
-		write_code(rip, bytes, original, 1);
-		assert_memory_equal(text_of(m, 1 + seed % 3) + (rip & 4095),
+		c_put_code(&t, rip, bytes, original, 1);
+		assert_memory_equal(c_text(m, &t, 1 + seed % 3) + (rip & 4095),
 				    original, 7);
 	}
 	printf("  seed %llu: %u written back\n", seed, put_back);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest goes to where a splice led in an engagement that is over: it has kept
+ * the splice's bytes (engine/relic.h). The instruction that was replaced is emulated,
+ * and the guest goes on behind it. In the vCPU's own thread, engaged or not.
+ */
+#include "port.h"
+#include "relic.h"
+#include "mmu.h"
+#include "x86.h"
+#include "kvm_cache_regs.h"
+
+/* As the kernel of the guest's; no relic is on two pages. */
+static bool read_place(struct kvm_vcpu *vcpu, const struct dmp_relic *relic,
+		       u8 *now)
+{
+	gpa_t gpa = kvm_mmu_gva_to_gpa_system(vcpu, relic->rip, NULL);
+
+	return gpa != INVALID_GPA &&
+	       !kvm_vcpu_read_guest(vcpu, gpa, now, relic->len);
+}
+
+const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva)
+{
+	const struct dmp_relic *relic;
+	u8 now[DMP_SPLICE_BYTES_MAX];
+
+	relic = dmp_relic_at(READ_ONCE(vcpu->kvm->arch.dmp->relics), gva);
+	/* By now the guest may have something of its own there, or here. */
+	if (!relic || static_call(kvm_x86_get_cpl)(vcpu) ||
+	    kvm_mmu_gva_to_gpa_system(vcpu, gva, NULL) != INVALID_GPA ||
+	    !read_place(vcpu, relic, now) || !dmp_relic_is_there(relic, now))
+		return NULL;
+	return relic;
+}
+
+int kvm_dmp_run_relic(struct kvm_vcpu *vcpu, const struct dmp_relic *relic)
+{
+	vcpu->kvm->arch.dmp->relic_runs++;
+	kvm_dmp_charge_to(vcpu, relic->rip, 0);
+	kvm_rip_write(vcpu, relic->rip);
+	return kvm_emulate_instruction_from_buffer(vcpu, (void *)relic->original,
+						   relic->insn_len);
+}
+
+bool __kvm_dmp_relic_fault(struct kvm_vcpu *vcpu, u64 gva, int *ret)
+{
+	const struct dmp_relic *relic;
+
+	if (kvm_rip_read(vcpu) != gva)
+		return false;
+	relic = kvm_dmp_relic_at(vcpu, gva);
+	if (relic)
+		*ret = kvm_dmp_run_relic(vcpu, relic);
+	return relic;
+}
