@@ -58,6 +58,16 @@ enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
 	return DMP_FILTER_INSTALLED;
 }
 
+bool dmp_filter_deliver(u8 *code, u64 filter, u64 deliver)
+{
+	u64 rel = deliver - (filter + DMP_FILTER_DELIVER_END);
+
+	if ((u64)(s64)(s32)rel != rel)
+		return false;
+	put_u32(code, DMP_FILTER_DELIVER_END - 4, rel);
+	return true;
+}
+
 unsigned int dmp_filter_hypercall_offset(void)
 {
 	return DMP_FILTER_HYPERCALL;

@@ -67,6 +67,13 @@ enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
 					   const struct dmp_filter_place *place);
 
 /*
+ * The installed filter, seen at @filter, hands faults that are the guest's own to
+ * @deliver, within reach of a JMP rel32: false, and nothing is changed, when it
+ * is not. Before it is entered: until then no address is known.
+ */
+bool dmp_filter_deliver(u8 *code, u64 filter, u64 deliver);
+
+/*
  * Offset of the hypercall: a vCPU that exits there stands at the guest's
  * handler, except for the arithmetic flags.
  */

@@ -37,19 +37,18 @@
 #define DMP_IMPLANT_ROOT	280
 #define DMP_IMPLANT_LEVELS	288
 #define DMP_IMPLANT_STATE	292
-#define DMP_IMPLANT_DELIVER	296
-#define DMP_IMPLANT_TRAP	304
-#define DMP_IMPLANT_LAZY_A	312
-#define DMP_IMPLANT_MISSES	320
-#define DMP_IMPLANT_GUEST_ROOT	328
-#define DMP_IMPLANT_FRAME_MASK	336
-#define DMP_IMPLANT_LAZY	344
-#define DMP_IMPLANT_WALK_TAG	352
-#define DMP_IMPLANT_WALK_MACHINE 360
-#define DMP_IMPLANT_WALK_GUEST	368
-#define DMP_IMPLANT_WALK_DENIED	376
-#define DMP_IMPLANT_GUEST_CR3	384
-#define DMP_IMPLANT_TARGET	392
+#define DMP_IMPLANT_TRAP	296
+#define DMP_IMPLANT_LAZY_A	304
+#define DMP_IMPLANT_MISSES	312
+#define DMP_IMPLANT_GUEST_ROOT	320
+#define DMP_IMPLANT_FRAME_MASK	328
+#define DMP_IMPLANT_LAZY	336
+#define DMP_IMPLANT_WALK_TAG	344
+#define DMP_IMPLANT_WALK_MACHINE 352
+#define DMP_IMPLANT_WALK_GUEST	360
+#define DMP_IMPLANT_WALK_DENIED	368
+#define DMP_IMPLANT_GUEST_CR3	376
+#define DMP_IMPLANT_TARGET	384
 #define DMP_IMPLANT_CACHE	4096
 #define DMP_IMPLANT_SPLIT	(4096 + DMP_CACHE_SLOTS * DMP_CACHE_BYTES)
 #define DMP_IMPLANT_AGENT	(DMP_IMPLANT_SPLIT + 4 * DMP_SPLIT_SETS * DMP_SPLIT_WAYS)
@@ -197,7 +196,6 @@ struct dmp_implant {
 	u64 root;		/* gva, in the window, of the loaded machine root */
 	u32 levels;		/* of the guest's paging */
 	u32 state;		/* DMP_IMPLANT_LAZY_D and what follows it */
-	u64 deliver;		/* gva: what the filter's splice displaced */
 	u64 trap;		/* paging.trap_bit */
 	u64 lazy_a;		/* counts: resolved by the filter */
 	u64 misses;		/* left to the plain instruction */
@@ -214,7 +212,7 @@ struct dmp_implant {
 	u64 walk_tag, walk_machine, walk_guest, walk_denied;
 	u64 guest_cr3;		/* what the guest reads from CR3 */
 	struct dmp_cr3_target target[DMP_TARGETS_MAX];
-	u64 rest[(4096 - 392 - DMP_TARGETS_MAX * DMP_TARGET_BYTES) / 8];
+	u64 rest[(4096 - 384 - DMP_TARGETS_MAX * DMP_TARGET_BYTES) / 8];
 	struct dmp_cache_entry cache[DMP_CACHE_SLOTS];
 	/*
 	 * Ids of machine tables made for large leaves, by their hfn: a hint for
@@ -277,7 +275,6 @@ _Static_assert(offsetof(struct dmp_implant, window) == DMP_IMPLANT_WINDOW, "");
 _Static_assert(offsetof(struct dmp_implant, root) == DMP_IMPLANT_ROOT, "");
 _Static_assert(offsetof(struct dmp_implant, levels) == DMP_IMPLANT_LEVELS, "");
 _Static_assert(offsetof(struct dmp_implant, state) == DMP_IMPLANT_STATE, "");
-_Static_assert(offsetof(struct dmp_implant, deliver) == DMP_IMPLANT_DELIVER, "");
 _Static_assert(offsetof(struct dmp_implant, trap) == DMP_IMPLANT_TRAP, "");
 _Static_assert(offsetof(struct dmp_implant, lazy_a) == DMP_IMPLANT_LAZY_A, "");
 _Static_assert(offsetof(struct dmp_implant, misses) == DMP_IMPLANT_MISSES, "");

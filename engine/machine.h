@@ -19,6 +19,7 @@
 
 #define DMP_SLOTS_MAX	64	/* ranges of guest-physical memory */
 #define DMP_ROOTS_MAX	128	/* address spaces kept */
+#define DMP_SUSPECTS	8	/* see dmp_mmu.suspect */
 #define DMP_HASH_SIZE	4096	/* buckets: machine table by hfn */
 
 /* Why the engine gave up. */
@@ -242,9 +243,8 @@ struct dmp_mmu {
 	bool lazy_d;			/* some leaf followed in this call is
 					 * read-only for its D
 					 */
-	u64 suspect;			/* gfn + 1 of a held frame that user
-					 * space is about to write; 0: none
-					 */
+	u64 suspect[DMP_SUSPECTS];	/* gfns of held frames that user space */
+	u32 suspects;			/*   is about to write; so many */
 
 	u32 tables_max;			/* the host's limit; 0: DMP_CHUNKS_MAX's */
 	u64 work_max;			/* and that of .work; 0: none */

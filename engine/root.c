@@ -277,7 +277,7 @@ u64 dmp_mmu_switch_root(struct dmp_mmu *mmu, u64 gfn)
 	if (!(table->flags & DMP_TABLE_HELD))
 		return 0;
 	/* What dmp_mmu_settle() would have to look after. */
-	if (mmu->waiting || mmu->suspect || mmu->lazy_d ||
+	if (mmu->waiting || mmu->suspects || mmu->lazy_d ||
 	    (mmu->loaded && is_left(mmu, mmu->loaded)) ||
 	    !dmp_splicer_try_root(mmu, root))
 		return 0;
@@ -476,14 +476,12 @@ static void settle_waiting(struct dmp_mmu *mmu)
 
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
-	u64 suspect = mmu->suspect;
-
 	if (mmu->look && mmu->loaded)
 		settle_waiting(mmu);
-	mmu->suspect = 0;
 	/* User space's write to what stays held is to reach the VMM. */
-	if (suspect && !mmu->broken && settle_life(mmu, suspect - 1) != DEAD)
-		mmu->lazy_d = true;
+	while (mmu->suspects && !mmu->broken)
+		if (settle_life(mmu, mmu->suspect[--mmu->suspects]) != DEAD)
+			mmu->lazy_d = true;
 	if (mmu->lazy_d)
 		note_lazy_d(mmu);
 	if (mmu->splicer && !mmu->broken)

@@ -246,7 +246,6 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 	const u32 pages = DMP_IMPLANT_BYTES / DMP_PAGE_SIZE;
 	struct dmp_filter_place place;
 	u64 gva, *slow;
-	void *code;
 	u32 i;
 
 	gva = (splicer->public_start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
@@ -266,8 +265,8 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 	/* Present, and the kernel's: a stub leaves such an entry to the VMM. */
 	splicer->slow_gva = splicer->implant_gva + DMP_IMPLANT_BYTES;
 	slow = dmp_splicer_add_page(mmu, splicer->slow_gva, 0);
-	code = dmp_splicer_add_page(mmu, splicer->filter_gva, DMP_SPACE_X);
-	if (!slow || !code || !place_agent(mmu))
+	splicer->filter = dmp_splicer_add_page(mmu, splicer->filter_gva, DMP_SPACE_X);
+	if (!slow || !splicer->filter || !place_agent(mmu))
 		return DMP_START_BROKEN;
 	splicer->implant->agent.slow = splicer->slow_gva;
 	splicer->implant->agent.public_start = splicer->public_start;
@@ -282,7 +281,7 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 	};
 	__builtin_memcpy(place.hypercall, splicer->hypercall,
 			 sizeof(place.hypercall));
-	return dmp_filter_install(code, DMP_PAGE_SIZE, &place) ==
+	return dmp_filter_install(splicer->filter, DMP_PAGE_SIZE, &place) ==
 	       DMP_FILTER_INSTALLED ? DMP_START_OK : DMP_START_NO_ROOM;
 }
 
@@ -341,7 +340,10 @@ static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
 		unwatch_gate(mmu);
 		return DMP_START_HANDLER;
 	}
-	splicer->implant->deliver = prologue->stub.gva + prologue->stub.deliver;
+	splicer->deliver_gva = prologue->stub.gva + prologue->stub.deliver;
+	if (!dmp_filter_deliver(splicer->filter, splicer->filter_gva,
+				splicer->deliver_gva))
+		return DMP_START_NO_ROOM;
 	splicer->handler_link = dmp_table_of(mmu, mmu->loaded->table)->
 		entries[dmp_index(prologue->rip, mmu->paging.levels)];
 	return DMP_START_OK;

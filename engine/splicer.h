@@ -170,6 +170,8 @@ struct dmp_splicer {
 	bool active;
 	bool unsettled;			/* see dmp_splicer_settle() */
 	u64 implant_gva, filter_gva, agent_gva;
+	u8 *filter;			/* its code, the host's address */
+	u64 deliver_gva;		/* what the handler's splice displaced */
 	u64 public_start, public_end;	/* all that is executable is inside */
 	u64 frames_gva;
 	u64 slow_gva;			/* a page that stubs take for a machine

@@ -226,6 +226,24 @@ static void note_pair(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
 }
 
 /*
+ * @gfn is held, and user space may write it: a page table no more, as a rule, and
+ * is looked at when the call ends. Where there are too many the filter is to ask
+ * about each write of user space's to a page that is present.
+ */
+static void note_suspect(struct dmp_mmu *mmu, u64 gfn)
+{
+	u32 i;
+
+	for (i = 0; i < mmu->suspects; i++)
+		if (mmu->suspect[i] == gfn)
+			return;
+	if (i < DMP_SUSPECTS)
+		mmu->suspect[mmu->suspects++] = gfn;
+	else
+		mmu->lazy_d = true;
+}
+
+/*
  * Refresh every leaf that maps @frame, wherever it is. Of a frame that has lost
  * its direct mapping and is mapped by the kernel still, that mapping becomes it:
  * or each promotion would search.
@@ -255,7 +273,7 @@ static void refresh_aliases(struct dmp_mmu *mmu, struct dmp_frame *frame)
 			}
 			note_pair(mmu, frame, table, index);
 			if (frame->held && guest & DMP_PTE_US)
-				mmu->suspect = leaf_gfn(table, index, guest) + 1;
+				note_suspect(mmu, leaf_gfn(table, index, guest));
 		}
 	}
 }
@@ -292,7 +310,7 @@ static void note_mapping(struct dmp_mmu *mmu, struct dmp_table *table,
 	} else if (frame->held && !is_dmap(frame, table, index)) {
 		frame->aliased = 1;
 		if (guest & DMP_PTE_US)
-			mmu->suspect = leaf_gfn(table, index, guest) + 1;
+			note_suspect(mmu, leaf_gfn(table, index, guest));
 	}
 }
 

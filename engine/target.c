@@ -23,7 +23,7 @@ static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
 /* Nothing is left to be done before another root is loaded. */
 static bool is_calm(const struct dmp_mmu *mmu)
 {
-	return mmu->loaded && !mmu->broken && !mmu->waiting && !mmu->suspect &&
+	return mmu->loaded && !mmu->broken && !mmu->waiting && !mmu->suspects &&
 	       !mmu->lazy_d && !mmu->splicer->unsettled && !mmu->space.grown;
 }
 

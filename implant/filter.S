@@ -63,7 +63,7 @@
 	.endm
 
 	.text
-	.globl	filter, hypercall, resolved, code_end
+	.globl	filter, deliver_end, hypercall, resolved, code_end
 	.globl	public_high, public_last, public_first
 filter:
 	row	DMP_FILTER_BEFORE
@@ -72,7 +72,9 @@ filter:
 	testb	$DMP_FILTER_PF_U, (%rsp)
 	jz	kernel
 deliver:
-	jmp	*IMPLANT(DELIVER)
+	.byte	0xe9			/* jmp, to where dmp_filter_deliver() says */
+	.long	0
+deliver_end:
 
 /* From kernel mode: a stub's are for the VMM; not present, the guest's own. */
 kernel:

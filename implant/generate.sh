@@ -21,6 +21,14 @@ objcopy -O binary -j .text "$OUT/filter.elf" "$OUT/filter.bin"
 objcopy -O binary -j .rows --set-section-flags .rows=alloc "$OUT/filter.elf" "$OUT/filter.rows"
 [ -s "$OUT/filter.bin" ] && [ -s "$OUT/filter.rows" ] || fail "no code or no rows"
 
+# Entered from user mode, before what the guest does about branches that user mode
+# may have trained: all that an implant may branch by is its own code.
+no_indirect() {
+	! objdump -d --no-show-raw-insn "$OUT/$1.elf" | grep -E '\s(bnd |notrack )?l?(jmp|call)q?\s+\*' >&2 ||
+		fail "indirect branches in $1"
+}
+no_indirect filter
+
 # Offset of a label.
 at() { # LABEL [filter|agent]
 	local value
@@ -47,6 +55,7 @@ define() { printf '#define DMP_FILTER_%s\t%d\t/* %s */\n' "$1" "$2" "$3"; }
 
 	END
 	define CODE_END "$(at code_end)" "constants follow"
+	define DELIVER_END "$(at deliver_end)" "of a jmp rel32"
 	define HYPERCALL "$(at hypercall)" "3 bytes"
 	define IRETQ "$(at resolved)" "of a resolved fault"
 	define PUBLIC_HIGH $(($(at public_high) - 4)) "of rip: high half"
@@ -88,6 +97,7 @@ ld -nostdlib --fatal-warnings --no-undefined --orphan-handling=error \
 # The guest's direction flag is what it was.
 ! objdump -d --no-show-raw-insn "$OUT/agent.elf" | grep -E '\s(rep|repz|repnz|stos|movs|lods|scas|cmps)[bwlq]?\s' >&2 ||
 	fail "string instructions in the agent"
+no_indirect agent
 objcopy -O binary -j .text "$OUT/agent.elf" "$OUT/agent.bin"
 [ -s "$OUT/agent.bin" ] || fail "no code"
 {

@@ -27,7 +27,8 @@ struct kvm_dmp_engine {
 	/* Frame records: as one array, of gfn 0 to gfns, or by slots. */
 	bool one_array;
 	struct dmp_frame *records;
-	struct page **record_pages;		/* ZERO_PAGE where there is no slot */
+	struct page **record_pages;		/* .no_records where there is no slot */
+	struct page *no_records;		/* zeroes */
 	unsigned long gfns;
 
 	u64 allocations;			/* for fault injection */

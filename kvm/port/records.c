@@ -27,7 +27,7 @@ static bool alloc_slot_pages(struct kvm_dmp_engine *e, const struct dmp_slot *sl
 	struct page *page;
 
 	for (; i < end; i++) {
-		if (e->record_pages[i] != ZERO_PAGE(0))
+		if (e->record_pages[i] != e->no_records)
 			continue;
 		page = alloc_page(RECORD_GFP);
 		if (!page || kvm_dmp_inject_failure(e, _THIS_IP_)) {
@@ -41,8 +41,8 @@ static bool alloc_slot_pages(struct kvm_dmp_engine *e, const struct dmp_slot *sl
 }
 
 /*
- * One array, which is what stubs want: pages where there are slots, the page
- * of zeroes between them.
+ * One array, which is what stubs want: pages where there are slots, one page of
+ * zeroes between them. That is the engine's own: the array can be written.
  */
 static bool alloc_array(struct kvm_dmp_engine *e)
 {
@@ -53,8 +53,11 @@ static bool alloc_array(struct kvm_dmp_engine *e)
 				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!e->record_pages || kvm_dmp_inject_failure(e, _THIS_IP_))
 		return false;
+	e->no_records = alloc_page(RECORD_GFP);
+	if (!e->no_records || kvm_dmp_inject_failure(e, _THIS_IP_))
+		return false;
 	for (i = 0; i < pages; i++)
-		e->record_pages[i] = ZERO_PAGE(0);
+		e->record_pages[i] = e->no_records;
 	for (s = 0; s < e->mmu.slots; s++)
 		if (!alloc_slot_pages(e, &e->mmu.slot[s]))
 			return false;
@@ -100,8 +103,10 @@ void kvm_dmp_free_records(struct kvm_dmp_engine *e)
 	}
 	vunmap(e->records);
 	for (i = 0; e->record_pages && i < pages; i++)
-		if (e->record_pages[i] && e->record_pages[i] != ZERO_PAGE(0))
+		if (e->record_pages[i] && e->record_pages[i] != e->no_records)
 			__free_page(e->record_pages[i]);
+	if (e->no_records)
+		__free_page(e->no_records);
 	kvfree(e->record_pages);
 }
 
@@ -109,5 +114,5 @@ u64 kvm_dmp_record_hfn(struct kvm_dmp_engine *e, const void *at)
 {
 	struct page *page = e->record_pages[(at - (void *)e->records) >> PAGE_SHIFT];
 
-	return page == ZERO_PAGE(0) ? 0 : page_to_pfn(page);
+	return page == e->no_records ? 0 : page_to_pfn(page);
 }

@@ -34,7 +34,7 @@ static void go_on_in_implant(struct kvm_vcpu *vcpu)
 
 	if (d->deliver)
 		to = rip == d->splicer->prologue.rip ?
-		     d->splicer->implant->deliver : 0;
+		     d->splicer->deliver_gva : 0;
 	else
 		to = dmp_site_resume(d->resume, rip);
 	d->resume = NULL;
@@ -220,20 +220,51 @@ struct fault_frame {
 	u64 rip, cs, rflags, rsp, ss;
 };
 
-/* The segment that @selector names in the guest's tables, as the CPU loads it. */
+#define TYPE_CODE	8
+#define TYPE_CONFORMING	4
+#define TYPE_WRITABLE	2
+
+/* Whether IRET to @selector's privilege level would take it for CS, or SS. */
+static bool may_return_to(const struct desc_struct *desc, u16 selector, int seg)
+{
+	unsigned int rpl = selector & SEGMENT_RPL_MASK;
+
+	if (!desc->p || !desc->s)
+		return false;
+	if (seg == VCPU_SREG_SS)
+		return (desc->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE &&
+		       desc->dpl == rpl;
+	return desc->type & TYPE_CODE && !(desc->l && desc->d) &&
+	       (desc->type & TYPE_CONFORMING ? desc->dpl <= rpl : desc->dpl == rpl);
+}
+
+static bool is_null(u16 selector)
+{
+	return !(selector & ~SEGMENT_RPL_MASK);
+}
+
+/*
+ * The segment that @selector names in the guest's tables, as IRET loads it. They may
+ * have changed since the CPU had it: the guest's memory is not only the guest's.
+ */
 static bool load_segment(struct kvm_vcpu *vcpu, u16 selector, int seg)
 {
 	struct kvm_segment var, ldt;
 	struct x86_exception e;
-	struct desc_struct desc;
+	struct desc_struct desc = { .dpl = selector & SEGMENT_RPL_MASK };
 	struct desc_ptr gdt;
-	u64 table;
+	u64 table, limit;
 
 	static_call(kvm_x86_get_gdt)(vcpu, &gdt);
 	kvm_get_segment(vcpu, &ldt, VCPU_SREG_LDTR);
 	table = selector & SEGMENT_TI_MASK ? ldt.base : gdt.address;
-	if (kvm_read_guest_virt(vcpu, table + (selector & ~7), &desc,
-				sizeof(desc), &e))
+	limit = selector & SEGMENT_TI_MASK ? ldt.limit : gdt.size;
+	/* The kernel's SS may be none, in 64-bit mode. */
+	if (!(seg == VCPU_SREG_SS && is_null(selector) && !desc.dpl) &&
+	    ((selector | 7) > limit ||
+	     kvm_read_guest_virt(vcpu, table + (selector & ~7), &desc,
+				 sizeof(desc), &e) ||
+	     !may_return_to(&desc, selector, seg)))
 		return false;
 	var = (struct kvm_segment){
 		.base = get_desc_base(&desc),
@@ -241,7 +272,7 @@ static bool load_segment(struct kvm_vcpu *vcpu, u16 selector, int seg)
 				  get_desc_limit(&desc),
 		.selector = selector,
 		.type = desc.type | 1,
-		.present = desc.p, .dpl = desc.dpl, .db = desc.d, .s = desc.s,
+		.present = desc.p, .unusable = !desc.p, .dpl = desc.dpl, .db = desc.d, .s = desc.s,
 		.l = desc.l, .g = desc.g, .avl = desc.avl,
 	};
 	static_call(kvm_x86_set_segment)(vcpu, &var, seg);
@@ -251,7 +282,8 @@ static bool load_segment(struct kvm_vcpu *vcpu, u16 selector, int seg)
 /*
  * As IRET would (SDM vol. 2A), from the frame at @rsp: RIP, CS, RFLAGS, RSP,
  * SS; all that is the implant's in it becomes the guest's. False when the
- * guest's memory is not there: then its next step faults likewise.
+ * guest's memory is not there, or a segment is none: then its next step faults
+ * likewise.
  */
 static bool unwind(struct kvm_vcpu *vcpu, u64 rip, const struct fault_frame *f)
 {

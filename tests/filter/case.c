@@ -263,7 +263,6 @@ void case_place(struct world *world, const struct filter_case *c)
 	implant->levels = t->levels;
 	implant->state = c->state;
 	implant->agent.answer = c->answer;
-	implant->deliver = DELIVER_GVA;
 	implant->trap = TRAP_BIT;
 	implant->frame_mask = FRAME_MASK;
 	implant->walk_tag = c->walk.tag;

@@ -483,7 +483,7 @@ static void test_install(void **state)
 		.public_end = PUBLIC_END,
 		.hypercall = { 0x0f, 0x01, 0xc1 },
 	};
-	static u8 code[DMP_PAGE_SIZE];
+	static u8 code[DMP_PAGE_SIZE], was[DMP_PAGE_SIZE];
 	struct dmp_filter_place place = good;
 
 	(void)state;
@@ -509,6 +509,11 @@ static void test_install(void **state)
 	place = good;	/* up to the boundary, exclusive */
 	place.public_end = 0;
 	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_INSTALLED);
+	assert_true(dmp_filter_deliver(code, FILTER_GVA, DELIVER_GVA));
+	memcpy(was, code, sizeof(code));
+	assert_false(dmp_filter_deliver(code, FILTER_GVA, FILTER_GVA + (1ull << 31) + 4096));
+	assert_false(dmp_filter_deliver(code, FILTER_GVA, DELIVER_GVA - (1ull << 32)));
+	assert_memory_equal(code, was, sizeof(code));
 }
 
 /* No row for what is not code; rows sorted, the first at the entry. */

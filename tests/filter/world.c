@@ -119,7 +119,8 @@ struct world *world_new(u64 seed)
 	world->stack = pages(world, STACK_GVA, 1, 0);
 	memset(pages(world, DELIVER_GVA, 1, 0), 0xcc, DMP_PAGE_SIZE);
 	set_gdt(world);
-	if (dmp_filter_install(world->code, DMP_PAGE_SIZE, &place) != DMP_FILTER_INSTALLED)
+	if (dmp_filter_install(world->code, DMP_PAGE_SIZE, &place) != DMP_FILTER_INSTALLED ||
+	    !dmp_filter_deliver(world->code, FILTER_GVA, DELIVER_GVA))
 		abort();
 	must(uc_hook_add(world->uc, &hook, UC_HOOK_CODE, on_code, world, 1, 0), "hook");
 

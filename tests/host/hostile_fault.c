@@ -506,6 +506,45 @@ void test_user(void)
 	ask(PORT_AUDIT);
 }
 
+/* Page tables in use are user space's memory, too: the root, and one of level 1. */
+void test_user_tables(void)
+{
+	static const u64 rights[] = {
+		PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D, PTE_P | PTE_RW | PTE_US | PTE_A,
+		PTE_P | PTE_RW | PTE_US, PTE_P | PTE_US | PTE_A,
+	};
+	/* Of RAX, to where RBX is. */
+	static const u8 mov[] = { 0x48, 0x89, 0x03 }, xchg[] = { 0x48, 0x87, 0x03 };
+	volatile u64 *memory = direct(PA_DATA), *table = direct(PA_WINDOW_L1);
+	u64 rip, i, k, root = read_cr3() & PTE_ADDR;
+	struct cpu cpu;
+
+	for (i = 0; i < DATA_PAGES; i++)
+		memory[i * 512 + 1] = 0xda7a0000 + i;
+	engage();
+	rip = place_and_train(&shapes[1], 0);
+	for (i = 0; i < ARRAY_SIZE(rights); i++) {
+		for (k = 0; k < 8; k++) {
+			mark(i << 8 | k);
+			map(USER + 0x4000, k & 1 ? root : PA_WINDOW_L1, rights[i]);
+			start_user(&cpu, 0);
+			/* Entry 100 of the window's; the root has none there. */
+			cpu.r[RBX] = USER + 0x4000 + 100 * 8;
+			cpu.r[RAX] = k & 1 ? 0 : pte_value(i * 8 + k);
+			run_bytes(&cpu, k & 2 ? xchg : mov, 3);
+			put(table[100]);
+			put(((u64 *)direct(root))[100]);
+			flush_page(WINDOW + 100 * 4096);
+			if (table[100] & PTE_P)
+				put(*(volatile u64 *)(WINDOW + 100 * 4096 + 8));
+		}
+		put(*entry_of(USER + 0x4000, 1));
+		some_faults(rip);
+	}
+	want_state(STATE_ENGAGED);
+	ask(PORT_AUDIT);
+}
+
 /*
  * ---- Control registers and flags ----
  */

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
+#include "table.h"
 
 static u64 env(const char *name, u64 otherwise)
 {
@@ -131,6 +132,54 @@ static void test_mapped_for_a_while(void **state)
 	}
 	assert_in_range(g->m.mmu->stats.alias_searches - searches, 1, 2);
 	m_disengage(&g->m);
+	guest_end(g);
+}
+
+/*
+ * Roots that were freed come to user space as its memory, several with one table:
+ * each is let go of. Where they are more than are noted, user space's writes to
+ * them reach the VMM, which is when the rest is.
+ */
+static void test_freed_roots(void **state)
+{
+	struct guest *g = guest_new(env("DMP_SEED", 4), 4);
+	u64 table, l2, gva = g_gva_of(g, 0, 0, 0, 7, 0), word = 1, root[12];
+	struct machine *m = &g->m;
+	unsigned int i, n = 0;
+	u32 error;
+
+	(void)state;
+	m_engage(m);
+	m->op = "freed roots";
+	g_many_roots(g, DMP_ARRAY_SIZE(root) + 1);
+	for (i = 0; i < G_SPACES && n < DMP_ARRAY_SIZE(root); i++)
+		if (g->space[i].used && g->space[i].root != g_current(g)->root &&
+		    g->space[i].root != g->kernel_root)
+			root[n++] = g->space[i].root;
+	assert_int_equal(n, DMP_ARRAY_SIZE(root));
+	table = g_frame_alloc(g, G_TABLE);
+	l2 = g_place_of(g, g_current(g)->root, gva, 2, true).table;
+	for (i = 0; i < n; i++) {
+		assert_true(dmp_frame_find(m->mmu, root[i])->held);
+		g_entry_set(g, table, i, root[i] << 12 | P | RW | US | A | D);
+	}
+	m->mmu->loaded->lazy_d = false;
+	g_entry_set(g, l2, 7, table << 12 | P | RW | US | A);
+	m_flush_all(m);
+	/* The tables above may have waited for their A until now. */
+	assert_int_equal(m_access(m, gva, DMP_ACCESS_USER, &word, 8, &error), ACCESS_DONE);
+	for (i = 0; i < DMP_SUSPECTS; i++)
+		assert_false(dmp_frame_find(m->mmu, root[i])->held);
+	assert_true(m->mmu->loaded->lazy_d);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(m_access(m, gva + i * DMP_PAGE_SIZE + 8,
+					  DMP_ACCESS_USER | DMP_ACCESS_WRITE, &word,
+					  8, &error), ACCESS_DONE);
+		assert_false(dmp_frame_find(m->mmu, root[i])->held);
+		g_entry_set(g, table, i, 0);
+	}
+	m_audit(m);
+	m_disengage(m);
 	guest_end(g);
 }
 
@@ -331,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_history_without_memory),
 		cmocka_unit_test(test_many_roots),
 		cmocka_unit_test(test_mapped_for_a_while),
+		cmocka_unit_test(test_freed_roots),
 		cmocka_unit_test(test_histories),
 	};
 
