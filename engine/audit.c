@@ -330,6 +330,8 @@ static bool check_roots(struct dmp_mmu *mmu)
 	for (i = 0; i < DMP_ROOTS_MAX; i++) {
 		if (!mmu->root[i].table)
 			continue;
+		if (i >= mmu->root_end)
+			return found_frame(mmu, "root behind the last", mmu->root[i].gfn);
 		table = dmp_table_of(mmu, mmu->root[i].table);
 		if (!(table->flags & DMP_TABLE_ROOT) ||
 		    table->gfn != mmu->root[i].gfn || !is_hashed(mmu, &mmu->root[i]) ||

@@ -57,7 +57,7 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	for (id = 1; id < mmu->chunks << DMP_CHUNK_SHIFT; id++)
 		if (dmp_table_of(mmu, id)->id)
 			free_pages(mmu, dmp_table_of(mmu, id)->hfn);
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
+	for (i = 0; i < mmu->root_end; i++)
 		if (mmu->root[i].copy_hfn)
 			free_pages(mmu, mmu->root[i].copy_hfn);
 	for (i = 0; i < mmu->chunks; i++)
@@ -66,6 +66,7 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	mmu->free_table = 0;
 	mmu->tables = 0;
 	mmu->roots = 0;
+	mmu->root_end = 0;
 	mmu->loaded = NULL;
 	__builtin_memset(mmu->root, 0, sizeof(mmu->root));
 	__builtin_memset(mmu->root_hash, 0, sizeof(mmu->root_hash));

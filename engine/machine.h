@@ -18,7 +18,7 @@
 #include "paging.h"
 
 #define DMP_SLOTS_MAX	64	/* ranges of guest-physical memory */
-#define DMP_ROOTS_MAX	128	/* address spaces kept */
+#define DMP_ROOTS_MAX	2048	/* address spaces kept, at the most */
 #define DMP_SUSPECTS	8	/* see dmp_mmu.suspect */
 #define DMP_HASH_SIZE	4096	/* buckets: machine table by hfn */
 
@@ -43,7 +43,7 @@ enum dmp_broken {
 const char *dmp_broken_name(enum dmp_broken why);
 
 /* By the low bits of its gfn: which root was loaded last. */
-#define DMP_ROOT_HASH	64	/* a power of two */
+#define DMP_ROOT_HASH	256	/* a power of two */
 
 /* What the engine asks of its host. */
 struct dmp_host_ops {
@@ -231,6 +231,7 @@ struct dmp_mmu {
 	struct dmp_splicer *splicer;	/* NULL: nothing is spliced */
 
 	struct dmp_root root[DMP_ROOTS_MAX];
+	u32 root_end;			/* no root is at or behind this place */
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;
 	struct dmp_root *root_hash[DMP_ROOT_HASH];	/* by gfn */
@@ -247,6 +248,7 @@ struct dmp_mmu {
 	u32 suspects;			/*   is about to write; so many */
 
 	u32 tables_max;			/* the host's limit; 0: DMP_CHUNKS_MAX's */
+	u32 roots_max;			/* likewise; 0: DMP_ROOTS_MAX */
 	u64 work_max;			/* and that of .work; 0: none */
 	u64 work, work_most;		/* entries looked at in this call, and in
 					 * the longest so far: table.h

@@ -14,14 +14,21 @@
 #include "table.h"
 #include "target.h"
 
+/* The root of whatever address space has its top at @gfn; NULL: none is kept. */
+static struct dmp_root *root_find(const struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root = mmu->root_hash[gfn % DMP_ROOT_HASH];
+
+	while (root && root->gfn != gfn)
+		root = root->next;
+	return root;
+}
+
 struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table)
 {
-	unsigned int i;
+	struct dmp_root *root = root_find(mmu, table->gfn);
 
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
-		if (mmu->root[i].table == table->id)
-			return &mmu->root[i];
-	return NULL;
+	return root && root->table == table->id ? root : NULL;
 }
 
 static struct dmp_table *root_table(const struct dmp_mmu *mmu,
@@ -81,7 +88,7 @@ static void drop_changed_all(struct dmp_mmu *mmu)
 {
 	unsigned int i;
 
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
+	for (i = 0; i < mmu->root_end; i++)
 		if (mmu->root[i].table &&
 		    !(root_table(mmu, &mmu->root[i])->flags & DMP_TABLE_HELD))
 			drop_changed(mmu, &mmu->root[i]);
@@ -101,16 +108,6 @@ static void let_go(struct dmp_mmu *mmu, u64 gfn)
 	dmp_target_forget(mmu, root);
 	copy_entries(root->copy, table->guest);
 	dmp_table_release(mmu, table);
-}
-
-/* The root of whatever address space has its top at @gfn; NULL: none is kept. */
-static struct dmp_root *root_find(struct dmp_mmu *mmu, u64 gfn)
-{
-	struct dmp_root *root = mmu->root_hash[gfn % DMP_ROOT_HASH];
-
-	while (root && root->gfn != gfn)
-		root = root->next;
-	return root;
 }
 
 static void hash_root(struct dmp_mmu *mmu, struct dmp_root *root)
@@ -133,9 +130,9 @@ static void unhash_root(struct dmp_mmu *mmu, const struct dmp_root *root)
 
 static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 {
-	unhash_root(mmu, root);
 	dmp_target_forget(mmu, root);
 	dmp_table_put(mmu, root_table(mmu, root));
+	unhash_root(mmu, root);
 	mmu->ops->free_page(mmu->host, root->copy_hfn);
 	*root = (struct dmp_root){ 0 };
 	mmu->roots--;
@@ -169,20 +166,50 @@ static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
 	return root->user < DMP_ENTRIES && user == DMP_ENTRIES;
 }
 
+/* The least recently loaded root that is not loaded now; NULL: there is none. */
+static struct dmp_root *oldest_root(struct dmp_mmu *mmu)
+{
+	struct dmp_root *oldest = NULL, *root;
+
+	for (root = mmu->root; root < mmu->root + mmu->root_end; root++)
+		if (root->table && root != mmu->loaded &&
+		    (!oldest || root->stamp < oldest->stamp))
+			oldest = root;
+	return oldest;
+}
+
 /* A free place, the least recently loaded root's if need be. */
 static struct dmp_root *root_place(struct dmp_mmu *mmu)
 {
-	struct dmp_root *oldest = NULL;
-	unsigned int i;
+	u32 max = mmu->roots_max ? mmu->roots_max : DMP_ROOTS_MAX;
+	struct dmp_root *root;
 
-	for (i = 0; i < DMP_ROOTS_MAX; i++) {
-		if (!mmu->root[i].table)
-			return &mmu->root[i];
-		if (!oldest || mmu->root[i].stamp < oldest->stamp)
-			oldest = &mmu->root[i];
+	if (mmu->roots >= max) {
+		root = oldest_root(mmu);
+		evict(mmu, root);
+		return root;
 	}
-	evict(mmu, oldest);
-	return oldest;
+	for (root = mmu->root; root < mmu->root + mmu->root_end; root++)
+		if (!root->table)
+			return root;
+	mmu->root_end++;
+	return root;
+}
+
+/* Of so many tables as there may be, roots that are not loaded have their share. */
+static void make_room(struct dmp_mmu *mmu)
+{
+	u32 most = mmu->tables_max - mmu->tables_max / 4;
+	struct dmp_root *root;
+
+	if (mmu->tables > most)
+		drop_changed_all(mmu);
+	while (mmu->tables > most && !mmu->broken) {
+		root = oldest_root(mmu);
+		if (!root)
+			return;
+		evict(mmu, root);
+	}
 }
 
 static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
@@ -394,7 +421,7 @@ static void note_lazy_d(struct dmp_mmu *mmu)
 {
 	unsigned int i;
 
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
+	for (i = 0; i < mmu->root_end; i++)
 		mmu->root[i].lazy_d = true;
 	mmu->lazy_d = false;
 }
@@ -476,7 +503,9 @@ static void settle_waiting(struct dmp_mmu *mmu)
 
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
-	if (mmu->look && mmu->loaded)
+	if (mmu->tables_max && mmu->roots > 1 && mmu->loaded)
+		make_room(mmu);
+	if (mmu->look && mmu->loaded && !mmu->broken)
 		settle_waiting(mmu);
 	/* User space's write to what stays held is to reach the VMM. */
 	while (mmu->suspects && !mmu->broken)

@@ -28,6 +28,10 @@
 #define TABLES_SHARE	8
 #define TABLES_MIN	1024
 
+/* Likewise address spaces, which take two pages more each. */
+#define ROOTS_SHARE	64
+#define ROOTS_MIN	128
+
 /*
  * Entries that one call of the engine's may look at, some nanoseconds each, with
  * engine_lock held. Engaging looks at each frame's a few times; beyond that some
@@ -428,6 +432,8 @@ static enum dmp_reason make_ready(struct kvm *kvm)
 	if (why)
 		return why;
 	e->mmu.tables_max = e->frames / TABLES_SHARE + TABLES_MIN;
+	e->mmu.roots_max = min(e->frames / ROOTS_SHARE + ROOTS_MIN,
+			       (unsigned long)DMP_ROOTS_MAX);
 	e->mmu.work_max = e->frames * WORK_SHARE + WORK_MIN;
 	e->prepare_ns = ktime_get_ns() - start;
 	return DMP_REASON_NONE;

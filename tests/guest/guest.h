@@ -87,6 +87,7 @@ int test_mix(void);
 int test_procs(void);
 int test_profile(void);
 int test_ptrace(void);
+int test_roots(void);
 int test_shm(void);
 int test_storm(void);
 int test_swap(void);

@@ -23,6 +23,7 @@ static const struct test {
 	{ "cow", test_cow, "copy on write by user and kernel" },
 	{ "storm", test_storm, "storms of fork, vfork and exec" },
 	{ "procs", test_procs, "clone, threads, exec from a thread, orphans, OOM kills" },
+	{ "roots", test_roots, "more address spaces in turn than a hypervisor likes" },
 	{ "mix", test_mix, "mmap, mremap, mprotect, madvise at random against a model" },
 	{ "shm", test_shm, "shared memory between processes" },
 	{ "thp", test_thp, "huge pages made, split and collapsed" },

@@ -291,6 +291,7 @@ void m_disengage(struct machine *m)
 	struct dmp_mmu fresh = {
 		.ops = mmu->ops, .host = mmu->host, .va_base = mmu->va_base,
 		.paging = mmu->paging, .slots = mmu->slots,
+		.roots_max = mmu->roots_max, .tables_max = mmu->tables_max,
 	};
 
 	dmp_mmu_destroy(mmu);
@@ -368,6 +369,7 @@ void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 	m->records = m_page(m, M_HOST_PAGES + 1);
 	m->mmu->ops = &host_ops;
 	m->mmu->host = m;
+	m->mmu->roots_max = M_ROOTS;
 	m->mmu->va_base = m->arena - DMP_PAGE_SIZE;
 	m->mmu->paging = (struct dmp_paging){
 		.levels = levels, .guest_phys_bits = 40, .flags = flags,

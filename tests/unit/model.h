@@ -12,6 +12,7 @@
 #include "space.h"
 #include "splicer.h"
 
+#define M_ROOTS		128	/* that the engine keeps */
 #define M_HOST_PAGES	49152u
 /* Above, the host's own: frame records (one array), then the implant. */
 #define M_RECORD_PAGES	24u

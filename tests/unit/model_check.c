@@ -34,7 +34,7 @@ bool m_is_linked(struct machine *m, u64 gfn)
 	u8 levels[M_GFNS] = { 0 };
 	unsigned int i;
 
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
+	for (i = 0; i < m->mmu->root_end; i++)
 		if (m->mmu->root[i].table)
 			reach(m, levels, m->mmu->root[i].gfn,
 			      m->mmu->paging.levels);

@@ -415,7 +415,7 @@ static void test_roots_not_kept(void **state)
 	(void)state;
 	begin();
 	evictions = guest->m.mmu->stats.root_evictions;
-	g_many_roots(guest, DMP_ROOTS_MAX + 4);
+	g_many_roots(guest, M_ROOTS + 4);
 	assert_true(guest->m.mmu->stats.root_evictions > evictions);
 	end();
 }

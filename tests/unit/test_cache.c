@@ -180,7 +180,7 @@ static void test_lazy_d_of_root(void **state)
 	root = g_current(guest)->root;
 	g_many_roots(guest, 1);
 	m_load_cr3(m, root, 0, false);
-	for (i = 0; i < DMP_ROOTS_MAX; i++)
+	for (i = 0; i < m->mmu->root_end; i++)
 		m->mmu->root[i].lazy_d = false;
 	m->splicer->implant->state = DMP_IMPLANT_LAZY_D;
 	m_load_cr3(m, g_current(guest)->root, 0, false);

@@ -86,7 +86,7 @@ static void test_many_roots(void **state)
 	(void)state;
 	m_engage(&g->m);
 	g->m.op = "many roots";
-	g_many_roots(g, DMP_ROOTS_MAX + 12);
+	g_many_roots(g, M_ROOTS + 12);
 	m_audit(&g->m);
 	for (i = 0; i < 120; i++) {
 		g_switch(g);
@@ -132,6 +132,29 @@ static void test_mapped_for_a_while(void **state)
 	}
 	assert_in_range(g->m.mmu->stats.alias_searches - searches, 1, 2);
 	m_disengage(&g->m);
+	guest_end(g);
+}
+
+/* Roots that are kept make way when they, or stale ones, take too many tables. */
+static void test_many_tables(void **state)
+{
+	struct guest *g = guest_new(env("DMP_SEED", 5), 5);
+	struct machine *m = &g->m;
+	unsigned int i;
+
+	(void)state;
+	m_engage(m);
+	m->op = "many tables";
+	m->mmu->tables_max = (m->mmu->tables + 30) * 4 / 3;
+	for (i = 0; i < 60; i++) {
+		g_many_roots(g, 1);
+		assert_false(m->broken);
+		assert_in_range(m->mmu->tables, 1, m->mmu->tables_max * 3 / 4 + 2);
+		if (i % 8 == 0)
+			check_all(g, 1);
+	}
+	assert_in_range(m->mmu->stats.root_evictions, 20, 60);
+	m_disengage(m);
 	guest_end(g);
 }
 
@@ -380,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_history_without_memory),
 		cmocka_unit_test(test_many_roots),
 		cmocka_unit_test(test_mapped_for_a_while),
+		cmocka_unit_test(test_many_tables),
 		cmocka_unit_test(test_freed_roots),
 		cmocka_unit_test(test_histories),
 	};
