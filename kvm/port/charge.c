@@ -5,11 +5,40 @@
  * Everything here runs in the vCPU's own thread.
  */
 #include "port.h"
+#include "pte.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"
 
 #define CREATE_TRACE_POINTS
 #include "dmp_trace.h"
+
+/*
+ * What the guest has at @gva, within one page, by its tables as they are: unlike
+ * KVM's own walk this sets no A, for the CPU may not have fetched anything there.
+ * Not in the paging modes from before long mode. SDM vol. 3, 4.5.
+ */
+static bool peek(struct kvm_vcpu *vcpu, u64 gva, u8 *bytes, unsigned int count)
+{
+	unsigned int level = kvm_read_cr4_bits(vcpu, X86_CR4_LA57) ? 5 : 4;
+	u64 gpa = kvm_read_cr3(vcpu), entry, mask;
+
+	if (!is_paging(vcpu))
+		return !kvm_vcpu_read_guest(vcpu, gva, bytes, count);
+	if (!is_long_mode(vcpu))
+		return false;
+	for (;; level--) {
+		gpa = (gpa & DMP_PTE_ADDR) + dmp_index(gva, level) * sizeof(entry);
+		if (kvm_vcpu_read_guest(vcpu, gpa, &entry, sizeof(entry)) ||
+		    !(entry & DMP_PTE_P))
+			return false;
+		if (dmp_pte_is_leaf(entry, level))
+			break;
+		gpa = entry;
+	}
+	mask = (dmp_level_pages(level) << PAGE_SHIFT) - 1;
+	gpa = (entry & DMP_PTE_ADDR & ~mask) | (gva & mask);
+	return !kvm_vcpu_read_guest(vcpu, gpa, bytes, count);
+}
 
 /*
  * The bytes at the instruction's address, as far as its page reaches when the
@@ -19,16 +48,14 @@
 static unsigned int fetch_insn(struct kvm_vcpu *vcpu, u64 rip, u8 *bytes)
 {
 	unsigned int rest = PAGE_SIZE - offset_in_page(rip);
-	struct x86_exception e;
+	unsigned int here = min_t(unsigned int, rest, DMP_INSN_MAX);
 
-	if (is_guest_mode(vcpu))
+	if (is_guest_mode(vcpu) || !peek(vcpu, rip, bytes, here))
 		return 0;
-	if (!kvm_read_guest_virt(vcpu, rip, bytes, DMP_INSN_MAX, &e))
-		return DMP_INSN_MAX;
-	if (rest >= DMP_INSN_MAX ||
-	    kvm_read_guest_virt(vcpu, rip, bytes, rest, &e))
-		return 0;
-	return rest;
+	if (here == DMP_INSN_MAX ||
+	    !peek(vcpu, rip + here, bytes + here, DMP_INSN_MAX - here))
+		return here;
+	return DMP_INSN_MAX;
 }
 
 /*

@@ -44,7 +44,7 @@ static const char *const test[] = {
 	"jumps", "steps", "rewrite", "whole-page", "own-page", "overlap", "inside", "alias",
 	"ordinary", "stores", "reuse", "remap", "addresses-read", "addresses-public",
 	"addresses-private", "idt-copy", "idt-gate", "idt-page", "idt-ist",
-	"idt-dpl", "soft-int", "stack", "stack-table", "user", "user-tables", "control", "flags",
+	"idt-dpl", "soft-int", "stack", "stack-table", "user", "fetches", "user-tables", "control", "flags",
 	"handler-odd", "random", "sweep",
 };
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))

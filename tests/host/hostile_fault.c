@@ -506,6 +506,67 @@ void test_user(void)
 	ask(PORT_AUDIT);
 }
 
+/* One page of VA's by its entry of level 2; the L1 behind has U, D and no A. */
+#define FETCH_VA	(USER + 0x400000)
+#define FETCH_L1	(PA_SPARE + 0x6000)
+
+static void fetch(u64 i, u64 link, u64 rip)
+{
+	u64 *l1 = direct(FETCH_L1);
+	struct cpu cpu;
+	u32 k;
+
+	*(volatile u64 *)entry_of(FETCH_VA, 2) = FETCH_L1 | link;
+	write_cr3(read_cr3());
+	for (k = 0; k < 20; k++) {
+		start_user(&cpu, rip);
+		run(&cpu);
+	}
+	put_run(&cpu, FETCH_VA);
+	put(l1[i]);
+	put(l1[i + 1]);
+}
+
+static void fetches(void)
+{
+	u64 *l1 = direct(FETCH_L1), i;
+
+	for (i = 0; i < 512; i++)
+		l1[i] = (PA_USER + i % USER_PAGES * 4096) | PTE_P | PTE_RW | PTE_US | PTE_D;
+	/* Where user mode may not fetch. */
+	for (i = 0; i < 64; i++) {
+		mark(i);
+		fetch(i, PTE_P | PTE_RW | PTE_A, FETCH_VA + i * 4096 + i);
+	}
+	/* INT $0x80 at the end of a page: nothing is fetched behind it. */
+	for (i = 64; i < 512; i += USER_PAGES) {
+		mark(i);
+		fetch(i, PTE_P | PTE_RW | PTE_US | PTE_A, FETCH_VA + i * 4096 + 4096 - 2);
+	}
+	*(volatile u64 *)entry_of(FETCH_VA, 2) = 0;
+	write_cr3(read_cr3());
+}
+
+/*
+ * A is set where the CPU has fetched, and nowhere else, whoever looks at what is
+ * there (the monitor does): before the VM is engaged, and then.
+ */
+void test_fetches(void)
+{
+	u64 rip;
+
+	memcpy(direct(PA_USER + 4096 - 2), "\xcd\x80", 2);
+	set_gate(&idt[0x80], landing, 1, 3);
+	fetches();
+	engage();
+	rip = place_and_train(&shapes[1], 0);
+	fetches();
+	some_faults(rip);
+	want_state(STATE_ENGAGED);
+	ask(PORT_AUDIT);
+	set_gate(&idt[0x80], landing, 1, 0);
+}
+
 /* Page tables in use are user space's memory, too: the root, and one of level 1. */
 void test_user_tables(void)
 {

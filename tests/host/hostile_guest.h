@@ -138,6 +138,7 @@ void test_soft_int(void);
 void test_stack(void);
 void test_stack_table(void);
 void test_user(void);
+void test_fetches(void);
 void test_user_tables(void);
 void test_control(void);
 void test_flags(void);

@@ -227,7 +227,7 @@ static void (*const tests[])(void) = {
 	test_overlap, test_inside, test_alias, test_ordinary, test_stores, test_reuse, test_remap,
 	test_addresses_read, test_addresses_public, test_addresses_private,
 	test_idt_copy, test_idt_gate, test_idt_page, test_idt_ist, test_idt_dpl,
-	test_soft_int, test_stack, test_stack_table, test_user, test_user_tables, test_control,
+	test_soft_int, test_stack, test_stack_table, test_user, test_fetches, test_user_tables, test_control,
 	test_flags, test_handler_odd, test_random,
 	test_sweep,
 };
