@@ -75,7 +75,7 @@ static u64 around(unsigned int count, unsigned int rounds)
 	       count / rounds;
 }
 
-static u64 among(unsigned int count)
+static u64 turns_among(unsigned int count)
 {
 	unsigned int i, k;
 	u64 id = 1, ns;
@@ -121,8 +121,8 @@ int test_roots(void)
 
 	CHECK(many >= FEW && many <= MOST, "ROOTS: %u to %u", FEW, MOST);
 	MUST(setrlimit(RLIMIT_NOFILE, &files));
-	few_ns = among(FEW);
-	many_ns = among(many);
+	few_ns = turns_among(FEW);
+	many_ns = turns_among(many);
 	fprintf(stderr, "roots: a switch among %u takes %llu ns, among %u %llu\n", FEW,
 		(unsigned long long)few_ns, many, (unsigned long long)many_ns);
 	return 0;
