@@ -128,7 +128,6 @@ agent:
 	.byte	0xe8			/* call, and no relocation */
 	.long	filter - DMP_AGENT_CODE_BYTES + DMP_AGENT_FAULT - (. + 4)
 	mov	implant + DMP_IMPLANT_SAVE + 8 * 4(%rip), %rsp
-	row	DMP_FILTER_BEFORE
 	cmpl	$DMP_AGENT_DELIVER, implant + DMP_IMPLANT_AGENT + DMP_AGENT_ANSWER(%rip)
 	jb	hypercall
 	je	deliver

@@ -45,6 +45,15 @@ static bool is_end(u64 rip)
 	       rip == FILTER_GVA + DMP_FILTER_IRETQ;
 }
 
+/* On a stack of its own, and with nothing in its log yet. */
+static bool is_agent_ready(const struct world *world)
+{
+	u64 rsp;
+
+	must(uc_reg_read(world->uc, UC_X86_REG_RSP, &rsp), "rsp");
+	return rsp == IMPLANT_GVA + DMP_IMPLANT_BYTES - 8 && !world->implant->agent.logged;
+}
+
 static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 {
 	struct world *world = data;
@@ -59,8 +68,10 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 		uc_emu_stop(uc);
 		return;
 	}
-	if (offset >= DMP_PAGE_SIZE)	/* the agent's */
+	if (offset >= DMP_PAGE_SIZE) {	/* the agent's */
+		world->agent_lost |= !is_agent_ready(world);
 		return;
+	}
 	world->steps++;
 	if (offset < DMP_PAGE_SIZE)
 		memset(world->ran + offset, 1, size);
@@ -183,6 +194,10 @@ enum outcome world_run(struct world *world)
 	if (err != UC_ERR_OK) {
 		fprintf(stderr, "the filter faults at its offset %llu: %s\n",
 			rip - FILTER_GVA, uc_strerror(err));
+		return LOST;
+	}
+	if (world->agent_lost) {
+		fprintf(stderr, "the agent's stack or log is not what it should be\n");
 		return LOST;
 	}
 	switch (rip - FILTER_GVA) {

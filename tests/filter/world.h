@@ -54,6 +54,7 @@ struct world {
 	void (*on_step)(struct world *world, unsigned int offset);
 	void *on_step_data;
 	bool returning;			/* the iretq is to be executed */
+	bool agent_lost;	/* it was asked with another stack, or a log */
 	u8 ran[DMP_PAGE_SIZE];		/* bytes of code that were executed, ever */
 };
 
