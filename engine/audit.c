@@ -328,15 +328,17 @@ static bool check_roots(struct dmp_mmu *mmu)
 	unsigned int i, hashed = 0;
 
 	for (i = 0; i < DMP_ROOTS_MAX; i++) {
-		if (!mmu->root[i].table)
+		if (!mmu->root_chunk[i >> DMP_ROOT_CHUNK_SHIFT])
+			break;
+		root = dmp_root_nth(mmu, i);
+		if (!root->table)
 			continue;
 		if (i >= mmu->root_end)
-			return found_frame(mmu, "root behind the last", mmu->root[i].gfn);
-		table = dmp_table_of(mmu, mmu->root[i].table);
-		if (!(table->flags & DMP_TABLE_ROOT) ||
-		    table->gfn != mmu->root[i].gfn || !is_hashed(mmu, &mmu->root[i]) ||
-		    (mmu->loaded == &mmu->root[i] &&
-		     !(table->flags & DMP_TABLE_HELD)))
+			return found_frame(mmu, "root behind the last", root->gfn);
+		table = dmp_table_of(mmu, root->table);
+		if (!(table->flags & DMP_TABLE_ROOT) || table->gfn != root->gfn ||
+		    !is_hashed(mmu, root) ||
+		    (mmu->loaded == root && !(table->flags & DMP_TABLE_HELD)))
 			return found(mmu, "root in disorder", table, 0, 0);
 	}
 	for (i = 0; i < DMP_ROOT_HASH; i++)

@@ -58,8 +58,10 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 		if (dmp_table_of(mmu, id)->id)
 			free_pages(mmu, dmp_table_of(mmu, id)->hfn);
 	for (i = 0; i < mmu->root_end; i++)
-		if (mmu->root[i].copy_hfn)
-			free_pages(mmu, mmu->root[i].copy_hfn);
+		if (dmp_root_nth(mmu, i)->copy_hfn)
+			free_pages(mmu, dmp_root_nth(mmu, i)->copy_hfn);
+	for (i = 0; i < DMP_ROOT_CHUNKS && mmu->root_chunk[i]; i++)
+		free_pages(mmu, mmu->root_chunk_hfn[i]);
 	for (i = 0; i < mmu->chunks; i++)
 		free_pages(mmu, mmu->chunk_hfn[i]);
 	mmu->chunks = 0;
@@ -68,7 +70,7 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	mmu->roots = 0;
 	mmu->root_end = 0;
 	mmu->loaded = NULL;
-	__builtin_memset(mmu->root, 0, sizeof(mmu->root));
+	__builtin_memset(mmu->root_chunk, 0, sizeof(mmu->root_chunk));
 	__builtin_memset(mmu->root_hash, 0, sizeof(mmu->root_hash));
 	__builtin_memset(mmu->hash, 0, sizeof(mmu->hash));
 }

@@ -44,6 +44,8 @@ const char *dmp_broken_name(enum dmp_broken why);
 
 /* By the low bits of its gfn: which root was loaded last. */
 #define DMP_ROOT_HASH	256	/* a power of two */
+#define DMP_ROOT_CHUNK_SHIFT 5	/* roots a page of struct dmp_root */
+#define DMP_ROOT_CHUNKS	(DMP_ROOTS_MAX >> DMP_ROOT_CHUNK_SHIFT)
 
 /* What the engine asks of its host. */
 struct dmp_host_ops {
@@ -230,7 +232,8 @@ struct dmp_mmu {
 	struct dmp_space space;
 	struct dmp_splicer *splicer;	/* NULL: nothing is spliced */
 
-	struct dmp_root root[DMP_ROOTS_MAX];
+	struct dmp_root *root_chunk[DMP_ROOT_CHUNKS];	/* dmp_root_nth() */
+	u64 root_chunk_hfn[DMP_ROOT_CHUNKS];
 	u32 root_end;			/* no root is at or behind this place */
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;

@@ -14,6 +14,8 @@
 #include "table.h"
 #include "target.h"
 
+_Static_assert(sizeof(struct dmp_root) << DMP_ROOT_CHUNK_SHIFT <= DMP_PAGE_SIZE, "");
+
 /* The root of whatever address space has its top at @gfn; NULL: none is kept. */
 static struct dmp_root *root_find(const struct dmp_mmu *mmu, u64 gfn)
 {
@@ -86,12 +88,14 @@ static void drop_changed(struct dmp_mmu *mmu, struct dmp_root *root)
 
 static void drop_changed_all(struct dmp_mmu *mmu)
 {
+	struct dmp_root *root;
 	unsigned int i;
 
-	for (i = 0; i < mmu->root_end; i++)
-		if (mmu->root[i].table &&
-		    !(root_table(mmu, &mmu->root[i])->flags & DMP_TABLE_HELD))
-			drop_changed(mmu, &mmu->root[i]);
+	for (i = 0; i < mmu->root_end; i++) {
+		root = dmp_root_nth(mmu, i);
+		if (root->table && !(root_table(mmu, root)->flags & DMP_TABLE_HELD))
+			drop_changed(mmu, root);
+	}
 }
 
 /* @gfn is about to be written: no longer hold it for a root not loaded. */
@@ -170,18 +174,40 @@ static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
 static struct dmp_root *oldest_root(struct dmp_mmu *mmu)
 {
 	struct dmp_root *oldest = NULL, *root;
+	u32 i;
 
-	for (root = mmu->root; root < mmu->root + mmu->root_end; root++)
+	for (i = 0; i < mmu->root_end; i++) {
+		root = dmp_root_nth(mmu, i);
 		if (root->table && root != mmu->loaded &&
 		    (!oldest || root->stamp < oldest->stamp))
 			oldest = root;
+	}
 	return oldest;
+}
+
+/* Behind the last one; NULL and broken without memory. */
+static struct dmp_root *root_add(struct dmp_mmu *mmu)
+{
+	u32 c = mmu->root_end >> DMP_ROOT_CHUNK_SHIFT;
+	u64 hfn;
+
+	if (!mmu->root_chunk[c]) {
+		hfn = mmu->ops->alloc_page(mmu->host);
+		if (!hfn) {
+			dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+			return NULL;
+		}
+		mmu->root_chunk_hfn[c] = hfn;
+		mmu->root_chunk[c] = dmp_hfn_va(mmu, hfn);
+		mmu->pages++;
+	}
+	return dmp_root_nth(mmu, mmu->root_end++);
 }
 
 /* A free place, the least recently loaded root's if need be. */
 static struct dmp_root *root_place(struct dmp_mmu *mmu)
 {
-	u32 max = mmu->roots_max ? mmu->roots_max : DMP_ROOTS_MAX;
+	u32 max = mmu->roots_max ? mmu->roots_max : DMP_ROOTS_MAX, i;
 	struct dmp_root *root;
 
 	if (mmu->roots >= max) {
@@ -189,11 +215,10 @@ static struct dmp_root *root_place(struct dmp_mmu *mmu)
 		evict(mmu, root);
 		return root;
 	}
-	for (root = mmu->root; root < mmu->root + mmu->root_end; root++)
-		if (!root->table)
-			return root;
-	mmu->root_end++;
-	return root;
+	for (i = 0; i < mmu->root_end; i++)
+		if (!dmp_root_nth(mmu, i)->table)
+			return dmp_root_nth(mmu, i);
+	return root_add(mmu);
 }
 
 /* Of so many tables as there may be, roots that are not loaded have their share. */
@@ -422,7 +447,7 @@ static void note_lazy_d(struct dmp_mmu *mmu)
 	unsigned int i;
 
 	for (i = 0; i < mmu->root_end; i++)
-		mmu->root[i].lazy_d = true;
+		dmp_root_nth(mmu, i)->lazy_d = true;
 	mmu->lazy_d = false;
 }
 

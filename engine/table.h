@@ -192,6 +192,13 @@ bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn);
  */
 void dmp_mmu_settle(struct dmp_mmu *mmu);
 
+/* Root @i, below mmu->root_end. */
+static inline struct dmp_root *dmp_root_nth(const struct dmp_mmu *mmu, u32 i)
+{
+	return &mmu->root_chunk[i >> DMP_ROOT_CHUNK_SHIFT]
+		[i & ((1u << DMP_ROOT_CHUNK_SHIFT) - 1)];
+}
+
 /* The root that @table is the top of. */
 struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model_parts.h"
+#include "table.h"
 #include "oracle.h"
 
 /*
@@ -35,8 +36,8 @@ bool m_is_linked(struct machine *m, u64 gfn)
 	unsigned int i;
 
 	for (i = 0; i < m->mmu->root_end; i++)
-		if (m->mmu->root[i].table)
-			reach(m, levels, m->mmu->root[i].gfn,
+		if (dmp_root_nth(m->mmu, i)->table)
+			reach(m, levels, dmp_root_nth(m->mmu, i)->gfn,
 			      m->mmu->paging.levels);
 	return levels[gfn];
 }

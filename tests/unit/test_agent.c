@@ -317,7 +317,7 @@ static void test_dmap_gone(void **state)
 	frame = &m->records[gfn];
 	dmap = dmp_table_of(m->mmu, frame->dmap_table);
 	parent = dmap->parent;
-	dmap->parent = m->mmu->root[0].table;
+	dmap->parent = dmp_root_nth(m->mmu, 0)->table;
 	store(table[2], agent_link(gfn), true);
 	dmap->parent = parent;
 	c_check(m);
@@ -583,7 +583,7 @@ static void audit_lists(struct dmp_agent *agent)
 	WITH(agent->ready[1], mmu->chunks << DMP_CHUNK_SHIFT,
 	     "pool of what is no table");
 	WITH(agent->ready[1], mmu->free_table, "pool of a table that is gone");
-	WITH(agent->ready[1], mmu->root[0].table, "table in use in the pool");
+	WITH(agent->ready[1], dmp_root_nth(mmu, 0)->table, "table in use in the pool");
 	WITH(agent->ready[1], agent->ready[0], "table twice in the pool");
 	WITH(agent->freed[0], agent->ready[0], "table twice in the pool");
 	WITH(agent->ready_count, agent->ready_count - 1, "table lost by the pool");

@@ -181,7 +181,7 @@ static void test_lazy_d_of_root(void **state)
 	g_many_roots(guest, 1);
 	m_load_cr3(m, root, 0, false);
 	for (i = 0; i < m->mmu->root_end; i++)
-		m->mmu->root[i].lazy_d = false;
+		dmp_root_nth(m->mmu, i)->lazy_d = false;
 	m->splicer->implant->state = DMP_IMPLANT_LAZY_D;
 	m_load_cr3(m, g_current(guest)->root, 0, false);
 	assert_int_equal(m->splicer->implant->state, 0);
