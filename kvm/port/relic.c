@@ -27,7 +27,7 @@ const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva)
 
 	relic = dmp_relic_at(READ_ONCE(vcpu->kvm->arch.dmp->relics), gva);
 	/* By now the guest may have something of its own there, or here. */
-	if (!relic || static_call(kvm_x86_get_cpl)(vcpu) ||
+	if (!relic || is_guest_mode(vcpu) || static_call(kvm_x86_get_cpl)(vcpu) ||
 	    kvm_mmu_gva_to_gpa_system(vcpu, gva, NULL) != INVALID_GPA ||
 	    !read_place(vcpu, relic, now) || !dmp_relic_is_there(relic, now))
 		return NULL;
