@@ -63,13 +63,16 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	for (i = 0; i < DMP_ROOT_CHUNKS && mmu->root_chunk[i]; i++)
 		free_pages(mmu, mmu->root_chunk_hfn[i]);
 	for (i = 0; i < mmu->chunks; i++)
-		free_pages(mmu, mmu->chunk_hfn[i]);
+		free_pages(mmu, dmp_va_hfn(mmu, dmp_chunk(mmu, i)));
+	for (i = 0; i < DMP_CHUNK_PAGES && mmu->chunk_page[i]; i++)
+		free_pages(mmu, dmp_va_hfn(mmu, mmu->chunk_page[i]));
 	mmu->chunks = 0;
 	mmu->free_table = 0;
 	mmu->tables = 0;
 	mmu->roots = 0;
 	mmu->root_end = 0;
 	mmu->loaded = NULL;
+	__builtin_memset(mmu->chunk_page, 0, sizeof(mmu->chunk_page));
 	__builtin_memset(mmu->root_chunk, 0, sizeof(mmu->root_chunk));
 	__builtin_memset(mmu->root_hash, 0, sizeof(mmu->root_hash));
 	__builtin_memset(mmu->hash, 0, sizeof(mmu->hash));

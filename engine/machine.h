@@ -63,11 +63,9 @@ struct dmp_host_ops {
 	 */
 	bool (*go_on)(void *host);
 	/*
-	 * For an implant only. Whether all of @pages of host memory at @hfn is
-	 * RAM (NULL: no telling); the hfn of the page at an address of the
-	 * host's among frame records, 0 when none of them is in use.
+	 * For an implant only. The hfn of the page at an address of the host's
+	 * among frame records, 0 when none of them is in use.
 	 */
-	bool (*is_ram)(void *host, u64 hfn, u64 pages);
 	u64 (*page_hfn)(void *host, const void *at);
 };
 
@@ -187,6 +185,8 @@ struct dmp_space {
 	u32 overlays;
 	u32 version;			/* of the tree; see struct dmp_root */
 	bool grown;			/* since that version */
+	u64 *table;			/* of level 1, found last; and an address */
+	u64 table_gva;			/*   that it maps; NULL: none yet */
 };
 
 struct dmp_splicer;
@@ -212,6 +212,7 @@ struct dmp_finding {
 
 #define DMP_CHUNK_SHIFT	5	/* tables a page of struct dmp_table */
 #define DMP_CHUNKS_MAX	8192
+#define DMP_CHUNK_PAGES	(DMP_CHUNKS_MAX / DMP_ENTRIES)
 
 struct dmp_mmu {
 	const struct dmp_host_ops *ops;
@@ -223,9 +224,8 @@ struct dmp_mmu {
 	unsigned int slots;
 
 	u32 hash[DMP_HASH_SIZE];
-	/* Table id i is chunk[i >> CHUNK_SHIFT][i & (1 << CHUNK_SHIFT) - 1]. */
-	struct dmp_table *chunk[DMP_CHUNKS_MAX];
-	u64 chunk_hfn[DMP_CHUNKS_MAX];
+	/* Where the chunks are, a page of DMP_ENTRIES at a time: dmp_chunk(). */
+	struct dmp_table **chunk_page[DMP_CHUNK_PAGES];
 	u32 chunks;
 	u32 free_table;
 
@@ -264,7 +264,7 @@ struct dmp_mmu {
 };
 
 /*
- * A struct dmp_mmu begins as zeroed memory of the host's (some 150 KiB), with
+ * A struct dmp_mmu begins as zeroed memory of the host's (some 30 KiB), with
  * ops, host, va_base, paging and the slots filled in; each frame is zero or made
  * by dmp_frame_make().
  */

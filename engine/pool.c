@@ -34,22 +34,35 @@ static struct dmp_agent *agent_of(const struct dmp_mmu *mmu)
 	return mmu->splicer ? &mmu->splicer->implant->agent : NULL;
 }
 
+/* NULL, and broken, without memory. */
+static void *add_page(struct dmp_mmu *mmu)
+{
+	u64 hfn = mmu->ops->alloc_page(mmu->host);
+
+	if (!hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	mmu->pages++;
+	return dmp_hfn_va(mmu, hfn);
+}
+
 static bool add_chunk(struct dmp_mmu *mmu)
 {
 	u32 c = mmu->chunks, i, id;
+	struct dmp_table ***page = &mmu->chunk_page[c / DMP_ENTRIES], *chunk;
 
 	if (c == DMP_CHUNKS_MAX) {
 		dmp_break(mmu, DMP_BROKEN_TOO_MANY_TABLES);
 		return false;
 	}
-	mmu->chunk_hfn[c] = mmu->ops->alloc_page(mmu->host);
-	if (!mmu->chunk_hfn[c]) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	if (!*page)
+		*page = add_page(mmu);
+	chunk = *page ? add_page(mmu) : NULL;
+	if (!chunk)
 		return false;
-	}
-	mmu->chunk[c] = dmp_hfn_va(mmu, mmu->chunk_hfn[c]);
+	(*page)[c % DMP_ENTRIES] = chunk;
 	mmu->chunks++;
-	mmu->pages++;
 	for (i = 1u << DMP_CHUNK_SHIFT; i-- > 0;) {
 		id = (c << DMP_CHUNK_SHIFT) + i;
 		if (!id)	/* 0 means none */
@@ -64,33 +77,32 @@ static bool add_chunk(struct dmp_mmu *mmu)
 static struct dmp_table *make(struct dmp_mmu *mmu)
 {
 	struct dmp_table *table;
-	u64 hfn;
+	u64 *entries, hfn;
 	u32 id;
 
 	if (!mmu->free_table && !add_chunk(mmu))
 		return NULL;
-	hfn = mmu->ops->alloc_page(mmu->host);
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	entries = add_page(mmu);
+	if (!entries)
 		return NULL;
-	}
+	hfn = dmp_va_hfn(mmu, entries);
 	id = mmu->free_table;
 	table = dmp_table_of(mmu, id);
 	mmu->free_table = table->next;
 	*table = (struct dmp_table){
-		.entries = dmp_hfn_va(mmu, hfn),
+		.entries = entries,
 		.hfn = hfn,
 		.id = id,
 		.flags = DMP_TABLE_POOL,
 		.hash_next = mmu->hash[hash_hfn(hfn)],
 	};
 	mmu->hash[hash_hfn(hfn)] = id;
-	mmu->pages++;
 	if (mmu->splicer && !dmp_splicer_show(mmu, hfn))
 		return NULL;
 	return table;
 }
 
+/* A TLB flush is owed already: the guest's CPU may know the page, and the window. */
 static void unmake(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	u32 *at = &mmu->hash[hash_hfn(table->hfn)];
@@ -99,6 +111,8 @@ static void unmake(struct dmp_mmu *mmu, struct dmp_table *table)
 	while (*at != id)
 		at = &dmp_table_of(mmu, *at)->hash_next;
 	*at = table->hash_next;
+	if (mmu->splicer)
+		dmp_splicer_hide(mmu, table->hfn);
 	mmu->ops->free_page(mmu->host, table->hfn);
 	mmu->pages--;
 	table->id = 0;

@@ -10,6 +10,8 @@
 /* Software bits of the tree's entries (SDM vol. 3, 4.5.4: 11:9 ignored). */
 #define OWNED	(1ull << 9)	/* what the entry points to is freed with it */
 
+#define LARGE_SHIFT	21
+
 static u64 *page_of(const struct dmp_mmu *mmu, u64 entry)
 {
 	return dmp_hfn_va(mmu, dmp_pte_gfn(entry));
@@ -83,17 +85,27 @@ static u64 link_to(u64 hfn)
 	return hfn << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_RW | DMP_PTE_A;
 }
 
+/* The level-1 table that maps @gva, if it is the one found last; else NULL. */
+static u64 *same_table(const struct dmp_mmu *mmu, u64 gva)
+{
+	const struct dmp_space *space = &mmu->space;
+
+	return (gva ^ space->table_gva) >> LARGE_SHIFT ? NULL : space->table;
+}
+
 /* The entry for @gva at @level, with the tables above it; NULL: no memory. */
 static u64 *make_entry(struct dmp_mmu *mmu, u64 gva, unsigned int level)
 {
 	unsigned int at = mmu->paging.levels;
-	u64 *entry, *table = tree_root(mmu);
+	u64 *entry, *table = level == 1 ? same_table(mmu, gva) : NULL;
 	u64 hfn;
 
-	for (;; at--) {
+	if (table)
+		return &table[dmp_index(gva, 1)];
+	for (table = tree_root(mmu);; at--) {
 		entry = &table[dmp_index(gva, at)];
 		if (at == level)
-			return entry;
+			break;
 		if (!*entry) {
 			hfn = alloc_page(mmu);
 			if (!hfn)
@@ -108,6 +120,11 @@ static u64 *make_entry(struct dmp_mmu *mmu, u64 gva, unsigned int level)
 		}
 		table = page_of(mmu, *entry);
 	}
+	if (level == 1) {
+		mmu->space.table = table;
+		mmu->space.table_gva = gva;
+	}
+	return entry;
 }
 
 bool dmp_space_map(struct dmp_mmu *mmu, u64 gva, u64 hfn, u32 flags)
@@ -128,34 +145,56 @@ bool dmp_space_map_large(struct dmp_mmu *mmu, u64 gva, u64 hfn)
 {
 	u64 *entry = make_entry(mmu, gva, 2);
 
-	if (!entry)
+	if (!entry || *entry)
 		return false;
-	if (*entry)
-		return true;
 	*entry = link_to(hfn) | DMP_PTE_D | DMP_PTE_PS |
 		 (mmu->paging.flags & DMP_PAGING_NX ? DMP_PTE_NX : 0);
 	mmu->space.grown = true;
 	return true;
 }
 
+/* The leaf that maps @gva, and its level; NULL: nothing does. */
+static u64 *find_leaf(const struct dmp_mmu *mmu, u64 gva, unsigned int *level)
+{
+	u64 *table = same_table(mmu, gva), *entry;
+
+	*level = table ? 1 : mmu->paging.levels;
+	if (!table)
+		table = tree_root(mmu);
+	for (; table; (*level)--) {
+		entry = &table[dmp_index(gva, *level)];
+		if (!(*entry & DMP_PTE_P))
+			break;
+		if (dmp_pte_is_leaf(*entry, *level))
+			return entry;
+		table = page_of(mmu, *entry);
+	}
+	return NULL;
+}
+
 bool dmp_space_lookup(const struct dmp_mmu *mmu, u64 gva, u64 *hfn)
 {
-	const u64 *table = tree_root(mmu);
 	unsigned int level;
-	u64 entry;
+	const u64 *leaf = find_leaf(mmu, gva, &level);
 
-	for (level = mmu->paging.levels; table; level--) {
-		entry = table[dmp_index(gva, level)];
-		if (!(entry & DMP_PTE_P))
-			return false;
-		if (dmp_pte_is_leaf(entry, level)) {
-			*hfn = dmp_pte_gfn(entry) +
-			       (gva >> DMP_PAGE_SHIFT & (dmp_level_pages(level) - 1));
-			return true;
-		}
-		table = page_of(mmu, entry);
+	if (leaf)
+		*hfn = dmp_pte_gfn(*leaf) +
+		       (gva >> DMP_PAGE_SHIFT & (dmp_level_pages(level) - 1));
+	return leaf;
+}
+
+void dmp_space_unmap(struct dmp_mmu *mmu, u64 gva)
+{
+	unsigned int level;
+	u64 *leaf = find_leaf(mmu, gva, &level);
+
+	if (!leaf)
+		return;
+	if (level > 1 || *leaf & OWNED) {
+		dmp_break(mmu, DMP_BROKEN_ADDRESS);
+		return;
 	}
-	return false;
+	DMP_WRITE_ONCE(*leaf, 0);
 }
 
 /* The one table of @level (0: a page) that shows zeroes all over. */

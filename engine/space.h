@@ -32,9 +32,12 @@ void dmp_space_destroy(struct dmp_mmu *mmu);
  */
 bool dmp_space_map(struct dmp_mmu *mmu, u64 gva, u64 hfn, u32 flags);
 
+/* Nothing is mapped at @gva any more. The caller flushes. */
+void dmp_space_unmap(struct dmp_mmu *mmu, u64 gva);
+
 /*
  * Map the 2 MiB of host memory at the aligned @hfn with one entry at the
- * aligned @gva, writable, unless something is there.
+ * aligned @gva, writable. False when something of it is mapped, or broken.
  */
 bool dmp_space_map_large(struct dmp_mmu *mmu, u64 gva, u64 hfn);
 

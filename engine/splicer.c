@@ -12,7 +12,6 @@
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 #define LARGE_PAGE	(1ull << 21)
-#define GIB_PAGES	(1ull << 18)
 #define LARGE_PAGES	512u
 
 /*
@@ -47,68 +46,70 @@ const char *dmp_start_refusal_name(enum dmp_start_refusal why)
  * ---- The private region ----
  */
 
-static bool is_ram(const struct dmp_mmu *mmu, u64 hfn, u64 pages)
+static u64 in_window(const struct dmp_mmu *mmu, u64 hfn)
 {
-	return mmu->ops->is_ram &&
-	       mmu->ops->is_ram(mmu->host, hfn & ~(pages - 1), pages);
-}
-
-/*
- * Whether the 2 MiB of host memory around @hfn may be shown as one. To ask takes
- * thousands of instructions: mostly it is done for a GiB.
- */
-static bool is_large_ram(const struct dmp_mmu *mmu, u64 hfn)
-{
-	struct dmp_splicer *splicer = mmu->splicer;
-
-	if (splicer->asked_ram != hfn / GIB_PAGES + 1) {
-		splicer->asked_ram = hfn / GIB_PAGES + 1;
-		splicer->gib_is_ram = is_ram(mmu, hfn, GIB_PAGES);
-	}
-	return splicer->gib_is_ram || is_ram(mmu, hfn, LARGE_PAGES);
-}
-
-/* @large: whether that took a large page. */
-static bool show_page(struct dmp_mmu *mmu, u64 hfn, bool *large)
-{
-	u64 gva = mmu->splicer->implant->window + (hfn << DMP_PAGE_SHIFT), is;
-
-	*large = false;
-	if (dmp_space_lookup(mmu, gva, &is))
-		return true;
-	*large = is_large_ram(mmu, hfn);
-	if (*large)
-		return dmp_space_map_large(mmu, gva & ~(LARGE_PAGE - 1),
-					   hfn & ~(u64)(LARGE_PAGES - 1));
-	return dmp_space_map(mmu, gva, hfn, DMP_SPACE_RW);
+	return mmu->splicer->implant->window + (hfn << DMP_PAGE_SHIFT);
 }
 
 bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn)
 {
-	bool large;
+	u64 gva = in_window(mmu, hfn), is;
 
-	return show_page(mmu, hfn, &large);
+	return dmp_space_lookup(mmu, gva, &is) ||
+	       dmp_space_map(mmu, gva, hfn, DMP_SPACE_RW);
 }
 
-/* Neighbours are mostly of one large page: not looked up each. */
+void dmp_splicer_hide(struct dmp_mmu *mmu, u64 hfn)
+{
+	dmp_space_unmap(mmu, in_window(mmu, hfn));
+}
+
+/*
+ * Whether @frame and those behind it, @left in all, begin with 2 MiB of host
+ * memory whole and in order. Else neighbours would be shown that are not the
+ * VM's: other people's, uncached, poisoned, or no memory any more.
+ */
+static bool is_large(const struct dmp_frame *frame, u64 left)
+{
+	u64 hfn = dmp_frame_hfn(frame);
+	u32 i;
+
+	if (left < LARGE_PAGES || hfn % LARGE_PAGES)
+		return false;
+	for (i = LARGE_PAGES - 1; i; i--)
+		if (dmp_frame_hfn(&frame[i]) != hfn + i)
+			return false;
+	return true;
+}
+
+/* A guest table may be anywhere but in ROM: dmp_table_may_be(). */
+static bool show_slot(struct dmp_mmu *mmu, const struct dmp_slot *slot)
+{
+	const struct dmp_frame *frame;
+	u64 i = 0, hfn;
+
+	while (i < slot->npages) {
+		frame = &slot->frames[i];
+		hfn = dmp_frame_hfn(frame);
+		if (is_large(frame, slot->npages - i) &&
+		    dmp_space_map_large(mmu, in_window(mmu, hfn), hfn)) {
+			i += LARGE_PAGES;
+			continue;
+		}
+		if (mmu->broken || (frame->leaf && !dmp_splicer_show(mmu, hfn)))
+			return false;
+		i++;
+	}
+	return true;
+}
+
 static bool show_slots(struct dmp_mmu *mmu)
 {
-	const struct dmp_frame *frame, *end;
 	const struct dmp_slot *slot;
-	u64 shown = ~0ull;		/* a leaf in it */
-	bool large;
 
-	for (slot = mmu->slot; slot < mmu->slot + mmu->slots; slot++) {
-		end = slot->frames + slot->npages;
-		for (frame = slot->frames; frame < end; frame++) {
-			if ((frame->leaf ^ shown) < LARGE_PAGE || !frame->leaf)
-				continue;
-			if (!show_page(mmu, dmp_frame_hfn(frame), &large))
-				return false;
-			if (large)
-				shown = frame->leaf & ~(LARGE_PAGE - 1);
-		}
-	}
+	for (slot = mmu->slot; slot < mmu->slot + mmu->slots; slot++)
+		if (!(slot->flags & DMP_SLOT_RO) && !show_slot(mmu, slot))
+			return false;
 	return true;
 }
 
@@ -126,8 +127,8 @@ static bool show_tables(struct dmp_mmu *mmu)
 bool dmp_splicer_show_chunk(struct dmp_mmu *mmu, u32 chunk)
 {
 	return dmp_space_map(mmu, mmu->splicer->implant->agent.tables +
-			     (u64)chunk * DMP_PAGE_SIZE, mmu->chunk_hfn[chunk],
-			     DMP_SPACE_RW);
+			     (u64)chunk * DMP_PAGE_SIZE,
+			     dmp_va_hfn(mmu, dmp_chunk(mmu, chunk)), DMP_SPACE_RW);
 }
 
 static bool show_chunks(struct dmp_mmu *mmu)

@@ -182,8 +182,6 @@ struct dmp_splicer {
 	u64 cache_text;			/* and that for the kernel's code */
 	struct dmp_root *filter_root;	/* whose .state the implant has */
 	u64 handler_link;		/* the top-level entry of the handler's */
-	u64 asked_ram;			/* of which GiB .gib_is_ram is, from 1 on */
-	bool gib_is_ram;
 
 	struct dmp_site prologue;	/* the splice of the #PF handler */
 	u64 gate_gfn;			/* frame and offset of its IDT gate; */
@@ -236,8 +234,12 @@ void dmp_splicer_destroy(struct dmp_mmu *mmu);
  */
 void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags);
 
-/* A new machine table: the implant must see it. */
+/*
+ * The page @hfn is the VM's, a machine table or guest memory: the window shows
+ * it. And it is no more: the caller flushes the TLB.
+ */
 bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn);
+void dmp_splicer_hide(struct dmp_mmu *mmu, u64 hfn);
 
 /* A new page of table records: likewise. */
 bool dmp_splicer_show_chunk(struct dmp_mmu *mmu, u32 chunk);

@@ -30,9 +30,22 @@ static inline void *dmp_hfn_va(const struct dmp_mmu *mmu, u64 hfn)
 	return mmu->va_base + (hfn << DMP_PAGE_SHIFT);
 }
 
+static inline u64 dmp_va_hfn(const struct dmp_mmu *mmu, const void *va)
+{
+	return (u64)((const char *)va - mmu->va_base) >> DMP_PAGE_SHIFT;
+}
+
+/* The page of table records number @c, below mmu->chunks. */
+static inline struct dmp_table *dmp_chunk(const struct dmp_mmu *mmu, u32 c)
+{
+	return mmu->chunk_page[c / DMP_ENTRIES][c % DMP_ENTRIES];
+}
+
+/* The record of table @id: not 0, and of a chunk that there is. */
 static inline struct dmp_table *dmp_table_of(const struct dmp_mmu *mmu, u32 id)
 {
-	return &mmu->chunk[id >> DMP_CHUNK_SHIFT][id & ((1u << DMP_CHUNK_SHIFT) - 1)];
+	return &dmp_chunk(mmu, id >> DMP_CHUNK_SHIFT)
+		[id & ((1u << DMP_CHUNK_SHIFT) - 1)];
 }
 
 /*

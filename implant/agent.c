@@ -290,21 +290,17 @@ static bool mark_path(const struct work *w, const struct place *place)
 	}
 }
 
-static void set_place(const struct work *w, struct place *place, u32 id, u32 index)
-{
-	place->table = table_of(w, id);
-	place->machine = &host_page(w, place->table->hfn)[index];
-}
-
-/* A supervisor's leaf of @frame. */
-static bool maps(const struct work *w, const struct place *place,
-		 const struct dmp_frame *frame)
+/* @place is entry @index of table @id: whether it is a supervisor's leaf of @frame. */
+static bool set_place(const struct work *w, struct place *place, u32 id, u32 index,
+		      const struct dmp_frame *frame)
 {
 	u64 leaf;
 
-	/* A table dropped has no page any more. */
+	place->table = table_of(w, id);
+	/* A table dropped has no page any more, and is not in the window. */
 	if (!place->table->id || place->table->level != 1)
 		return false;
+	place->machine = &host_page(w, place->table->hfn)[index];
 	leaf = *place->machine;
 	return is_mapping(w, leaf) && !(leaf & DMP_PTE_US) &&
 	       dmp_pte_gfn(leaf) == dmp_pte_gfn(frame->leaf);
@@ -316,16 +312,12 @@ static u32 find_places(const struct work *w, const struct dmp_frame *frame,
 {
 	u32 pair;
 
-	if (!frame->dmap_table)
-		return 0;
-	set_place(w, &place[0], frame->dmap_table, frame->dmap_index);
-	if (!maps(w, &place[0], frame))
+	if (!frame->dmap_table || !set_place(w, &place[0], frame->dmap_table,
+					     frame->dmap_index, frame))
 		return 0;
 	pair = place[0].table->pair;
-	if (!pair)
-		return 1;
-	set_place(w, &place[1], pair, frame->dmap_index);
-	return maps(w, &place[1], frame) ? 2 : 1;
+	return pair && set_place(w, &place[1], pair, frame->dmap_index, frame) ?
+	       2 : 1;
 }
 
 /*

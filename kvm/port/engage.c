@@ -99,11 +99,6 @@ static void host_flush_tlb(void *host)
 	e->kvm->arch.dmp->flush_owed = true;
 }
 
-static bool host_is_ram(void *host, u64 hfn, u64 pages)
-{
-	return kvm_dmp_is_host_ram(hfn, pages);
-}
-
 static u64 host_page_hfn(void *host, const void *at)
 {
 	return kvm_dmp_record_hfn(host, at);
@@ -121,7 +116,6 @@ static const struct dmp_host_ops host_ops = {
 	.free_page	= host_free_page,
 	.flush_tlb	= host_flush_tlb,
 	.go_on		= host_go_on,
-	.is_ram		= host_is_ram,
 	.page_hfn	= host_page_hfn,
 };
 

@@ -100,7 +100,6 @@ u64 kvm_dmp_record_hfn(struct kvm_dmp_engine *e, const void *at);
  */
 bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e);
 void kvm_dmp_free_splicer(struct kvm_dmp_engine *e);
-bool kvm_dmp_is_host_ram(u64 hfn, u64 pages);
 
 /* Whether all that MMU notifiers saw left the pinned pages where they are. */
 bool kvm_dmp_check_suspects(struct kvm_dmp_vm *vm);

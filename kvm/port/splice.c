@@ -2,7 +2,6 @@
 /*
  * Beginning and end of an implant: trust, memory, the guest's #PF handler.
  */
-#include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/security.h>
@@ -102,18 +101,6 @@ void kvm_dmp_free_splicer(struct kvm_dmp_engine *e)
 	if (e->implant)
 		__free_pages(e->implant, get_order(DMP_IMPLANT_BYTES));
 	kvfree(e->splicer);
-}
-
-/*
- * What a large page of the window may show: RAM all over. Of a range that is
- * nothing else, and RAM at both ends.
- */
-bool kvm_dmp_is_host_ram(u64 hfn, u64 pages)
-{
-	return region_intersects(PFN_PHYS(hfn), pages << PAGE_SHIFT,
-				 IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) ==
-	       REGION_INTERSECTS &&
-	       page_is_ram(hfn) && page_is_ram(hfn + pages - 1);
 }
 
 /*

@@ -339,6 +339,12 @@ static void add_slot(struct machine *m, u64 base, u64 npages, u32 flags)
 	}
 }
 
+/* Whether the guest's memory lies in the host's as it would with large pages. */
+static bool in_order(u64 seed)
+{
+	return (seed >> 1) % 4 == 1;
+}
+
 void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 {
 	u32 i, j, swap;
@@ -357,8 +363,8 @@ void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 	m->hfn_of = grab(M_GFNS, sizeof(*m->hfn_of));
 	m->ref = grab(M_GFNS, DMP_PAGE_SIZE);
 	for (i = 0; i < M_HOST_PAGES; i++)
-		m->free[m->nfree++] = i + 1;
-	for (i = M_HOST_PAGES - 1; i > 0; i--) {
+		m->free[m->nfree++] = M_HOST_PAGES - i;
+	for (i = M_HOST_PAGES - 1; i > 0 && !in_order(seed); i--) {
 		j = m_below(m, i + 1);
 		swap = m->free[i];
 		m->free[i] = m->free[j];

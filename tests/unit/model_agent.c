@@ -50,7 +50,7 @@ static struct dmp_table *agent_table(const struct dmp_implant *implant, u32 id)
 		      (id >> DMP_CHUNK_SHIFT << DMP_PAGE_SHIFT);
 
 	if (!dmp_space_lookup(machine->mmu, gva, &is) ||
-	    m_page(machine, is) != machine->mmu->chunk[id >> DMP_CHUNK_SHIFT])
+	    m_page(machine, is) != dmp_chunk(machine->mmu, id >> DMP_CHUNK_SHIFT))
 		m_fail(machine, "the agent reaches for table %u", id);
 	return dmp_table_of(machine->mmu, id);
 }
@@ -123,7 +123,7 @@ static u64 guest_address(struct machine *m, u64 at)
 	if (hfn - s->implant_hfn < M_IMPLANT_PAGES)
 		return s->implant_gva + at - (u64)s->implant;
 	for (c = 0; c < m->mmu->chunks; c++)
-		if (m->mmu->chunk_hfn[c] == hfn)
+		if (dmp_va_hfn(m->mmu, dmp_chunk(m->mmu, c)) == hfn)
 			return s->implant->agent.tables + c * DMP_PAGE_SIZE +
 			       (at & (DMP_PAGE_SIZE - 1));
 	return s->implant->window + (hfn << DMP_PAGE_SHIFT) +

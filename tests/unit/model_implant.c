@@ -17,9 +17,10 @@ u64 m_machine_leaf(struct machine *m, u64 gva)
 		entry = ((u64 *)m_page(m, hfn))[dmp_index(gva, level)];
 		if (!(entry & DMP_PTE_P) || entry & TRAP_BIT)
 			return 0;
+		if (dmp_pte_is_leaf(entry, level))
+			return entry + (gva & ((dmp_level_pages(level) - 1) <<
+					       DMP_PAGE_SHIFT));
 		hfn = dmp_pte_gfn(entry);
-		if (level == 1)
-			return entry;
 	}
 }
 
@@ -34,6 +35,24 @@ static void check_at(struct machine *m, u64 gva, u64 hfn, const char *what)
 	if (dmp_pte_gfn(is) != hfn || is & DMP_PTE_US)
 		m_fail(m, "%s: %#llx is walked to %#llx, not %#llx", what, gva,
 		       is, hfn);
+}
+
+/* The window shows guest memory and machine tables, and nothing else. */
+static void check_window(struct machine *m)
+{
+	const u64 end = (M_HFNS + 2 * DMP_ENTRIES) & ~(DMP_ENTRIES - 1ull);
+	u64 hfn, is;
+	bool theirs;
+
+	for (hfn = 0; hfn < end; hfn++) {
+		theirs = hfn <= M_HFNS && m->state[hfn] == PAGE_GUEST ?
+			 !m_is_rom(m->gfn_of[hfn]) :
+			 !!dmp_table_by_hfn(m->mmu, hfn);
+		if (dmp_space_lookup(m->mmu, m->splicer->implant->window +
+				     (hfn << DMP_PAGE_SHIFT), &is) != theirs)
+			m_fail(m, "host page %#llx is%s in the window", hfn,
+			       theirs ? " not" : "");
+	}
 }
 
 void m_check_space(struct machine *m)
@@ -59,10 +78,11 @@ void m_check_space(struct machine *m)
 		check_at(m, (i->frames + gfn * DMP_FRAME_BYTES) & ~4095ull,
 			 m_host_page_hfn(m, (char *)m->records +
 					 gfn * DMP_FRAME_BYTES), "record");
-		if (m->hfn_of[gfn])
+		if (m->hfn_of[gfn] && !m_is_rom(gfn))
 			check_at(m, i->window + (m->hfn_of[gfn] << 12),
 				 m->hfn_of[gfn], "frame");
 	}
+	check_window(m);
 	/* Whatever the mask lets through has a record: zeroes, beyond. */
 	at = i->frames + (i->frame_mask >> 12) * DMP_FRAME_BYTES;
 	for (; gfn <= i->frame_mask >> 12; gfn += 100)

@@ -76,6 +76,57 @@ static void test_start_refused(void **state)
 	}
 }
 
+/* By 2 MiB what is the VM's whole, by 4 KiB what is beside others'. */
+static void test_window(void **state)
+{
+	const u64 large = DMP_ENTRIES;
+	struct text t;
+	u64 window;
+
+	(void)state;
+	c_begin(&t, 3, 5);	/* guest memory in order, from the first page on */
+	m_check_space(&guest->m);
+	window = guest->m.splicer->implant->window;
+	assert_false(m_machine_leaf(&guest->m, window + (1 << DMP_PAGE_SHIFT)) &
+		     DMP_PTE_PS);
+	assert_true(m_machine_leaf(&guest->m, window + (large << DMP_PAGE_SHIFT)) &
+		    DMP_PTE_PS);
+	c_end();
+}
+
+/* Memory that is in two slots, in one of them as a large page. */
+static void test_window_of_aliases(void **state)
+{
+	struct dmp_frame *frames = calloc(DMP_ENTRIES, sizeof(*frames));
+	struct dmp_mmu *mmu;
+	struct guest *g;
+	struct text t;
+	u64 i, is;
+
+	(void)state;
+	guest = g = calloc(1, sizeof(*g));
+	assert_non_null(frames);
+	assert_non_null(g);
+	g_boot(g, 1, 5);
+	g_text(g, &t);
+	mmu = g->m.mmu;
+	for (i = 0; i < DMP_ENTRIES; i++)
+		frames[i] = dmp_frame_make(DMP_ENTRIES + i, 0);
+	mmu->slot[mmu->slots++] = (struct dmp_slot){ M_GFNS, DMP_ENTRIES, 0, frames };
+	m_engage(&g->m);
+	assert_int_equal(m_splice(&g->m, t.handler, t.gate), DMP_START_OK);
+	for (i = 0; i < DMP_ENTRIES; i++) {
+		assert_true(dmp_space_lookup(mmu, mmu->splicer->implant->window +
+				((DMP_ENTRIES + i) << DMP_PAGE_SHIFT), &is));
+		assert_int_equal(is, DMP_ENTRIES + i);
+	}
+	mmu->slots--;
+	m_disengage(&g->m);
+	g_shutdown(g);
+	free(g);
+	free(frames);
+}
+
 /* The guest comes to use what the implant has, more and more of it. */
 static void test_address_used(void **state)
 {
@@ -433,6 +484,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_start_refused),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_window_of_aliases),
 		cmocka_unit_test(test_address_used),
 		cmocka_unit_test(test_table_below_public_gone),
 		cmocka_unit_test(test_fill),
