@@ -112,6 +112,9 @@ static bool check_child(struct dmp_mmu *mmu, const struct dmp_table *table,
 	if (machine != dmp_translate_link(guest, child->hfn))
 		return found(mmu, "link differs from its translation", table,
 			     index, guest);
+	if (child->parent_index != index && !(child->flags & DMP_TABLE_TWICE))
+		return found(mmu, "second index of a link not noted", table,
+			     index, guest);
 	if (table->guest && !dmp_pte_is_leaf(guest, table->level))
 		return child->guest && child->gfn == dmp_pte_gfn(guest) ? true :
 		       found(mmu, "link to another table", table, index, guest);

@@ -75,9 +75,9 @@ unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
 }
 
 /*
- * Whether the tables by which the loaded root maps @gva map it nowhere else,
- * as far as counts of links tell, up to the table that roots share. Marks
- * them: see DMP_TABLE_CODE in table.c.
+ * Whether the tables by which the loaded root maps @gva map it nowhere else: they
+ * have one link each, and that which roots share has all of its own at one index.
+ * Marks them: see DMP_TABLE_CODE in table.c.
  */
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
@@ -87,8 +87,8 @@ static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 	while (table->level > 1) {
 		machine = table->entries[dmp_index(gva, table->level)];
 		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-		if (!table || (table->links != 1 &&
-			       table->level != mmu->paging.levels - 1))
+		if (!table || table->flags & DMP_TABLE_TWICE ||
+		    (table->links != 1 && table->level != mmu->paging.levels - 1))
 			return false;
 		table->flags |= DMP_TABLE_CODE;
 	}

@@ -131,6 +131,9 @@ struct dmp_slot {
 #define DMP_TABLE_CACHED_MORE 512u	/* at more places than .cache_slot */
 #define DMP_TABLE_POOL	1024u	/* in no use; see pool.h */
 #define DMP_TABLE_FULL	2048u	/* of pool.freed: has to be emptied first */
+#define DMP_TABLE_TWICE	4096u	/* linked at two indices, or was: what it maps
+				 * has addresses that climbing does not find
+				 */
 
 /* One machine table. */
 struct dmp_table {

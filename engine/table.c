@@ -519,10 +519,12 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 	}
 	if (!child)
 		return 0;
-	/* A splice's displacement holds at one address only. */
-	if (child->flags & DMP_TABLE_CODE && child->links > 1 &&
-	    child->parent_index != index)
-		dmp_break(mmu, DMP_BROKEN_CODE);
+	if (child->links > 1 && child->parent_index != index) {
+		child->flags |= DMP_TABLE_TWICE;
+		/* A splice's displacement holds at one address only. */
+		if (child->flags & DMP_TABLE_CODE)
+			dmp_break(mmu, DMP_BROKEN_CODE);
+	}
 	mmu->look |= mmu->waiting;
 	child->parent = table->id;
 	child->parent_index = index;

@@ -248,7 +248,10 @@ static bool links(const struct work *w, u64 machine,
 	return is_mapping(w, machine) && dmp_pte_gfn(machine) == child->hfn;
 }
 
-/* The address that entry @index of @place->table translates, by climbing. */
+/*
+ * The one address that entry @index of @place->table translates, by climbing.
+ * False: there may be others. The table that roots share has many links.
+ */
 static bool climb(const struct work *w, u32 index, struct place *place)
 {
 	const volatile u64 *root = in_window(w, w->implant->root);
@@ -259,9 +262,10 @@ static bool climb(const struct work *w, u32 index, struct place *place)
 	for (;; table = parent) {
 		gva |= (u64)index << (DMP_PAGE_SHIFT + 9 * (table->level - 1));
 		index = table->parent_index;
+		if (table->flags & DMP_TABLE_TWICE)
+			return false;
 		if (table->level + 1u == levels)
 			break;
-		/* Linked twice, it has addresses that are not known here. */
 		if (table->links != 1)
 			return false;
 		parent = table_of(w, table->parent);
@@ -476,7 +480,7 @@ static bool link_new(const struct work *w)
 static struct dmp_table *find_child(const struct work *w,
 				    const struct dmp_frame *frame)
 {
-	const u32 usual = DMP_TABLE_HELD | DMP_TABLE_CACHED;
+	const u32 any = DMP_TABLE_CACHED | DMP_TABLE_TWICE;
 	struct dmp_table *child;
 
 	if (!frame || frame->held != 1 || frame->code || frame->aliased ||
@@ -485,7 +489,7 @@ static struct dmp_table *find_child(const struct work *w,
 	child = table_of(w, frame->tables);
 	if (child->hfn != dmp_pte_gfn(w->was) || child->links != 1 ||
 	    child->next || child->level + 1 != w->table->level ||
-	    (child->flags & ~DMP_TABLE_CACHED) != (usual & ~DMP_TABLE_CACHED))
+	    (child->flags & ~any) != DMP_TABLE_HELD)
 		return NULL;
 	return child;
 }

@@ -551,6 +551,42 @@ static void test_linked_twice(void **state)
 }
 
 /*
+ * The table below the roots' entry for the direct mapping is linked by a second of
+ * them, too. Roots share it, so that it has many links says nothing.
+ */
+static void test_linked_at_two_tops(void **state)
+{
+	const unsigned int other = 300;
+	unsigned int levels;
+	u64 table[3], gfn, root, entry;
+	struct machine *m;
+	struct text t;
+
+	(void)state;
+	for (levels = 4; levels <= 5; levels++) {
+		agent_begin(&t, levels - 2, levels, table, &gfn);
+		m = &guest->m;
+		g_many_roots(guest, 1);
+		root = g_current(guest)->root;
+		assert_false(g_entry_get(guest, root, other));
+		entry = g_entry_get(guest, root, TOP_DMAP);
+		g_entry_set(guest, root, other, entry);
+		/* Linked last by the usual one. */
+		g_entry_set(guest, root, TOP_DMAP, entry ^ 1ull << 58);
+		m_flush_all(m);
+		clear(table[2], 7, 0);
+		clear(table[2], 7, 0);
+		m_speculate(m, g_dmap(guest, gfn));
+		m_speculate(m, g_dmap(guest, gfn) +
+			    ((u64)(other - TOP_DMAP) << (3 + 9 * levels)));
+		agent_store(table[2], 7, agent_link(gfn), true);
+		m_check_tlb(m);
+		c_check(m);
+		c_end();
+	}
+}
+
+/*
  * ---- The audit finds what is wrong ----
  */
 
@@ -655,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_two_places),
 		cmocka_unit_test(test_pcids),
 		cmocka_unit_test(test_linked_twice),
+		cmocka_unit_test(test_linked_at_two_tops),
 		cmocka_unit_test(test_audit),
 	};
 

@@ -234,6 +234,42 @@ static void test_code_mapped_twice(void **state)
 }
 
 /*
+ * The same by the table below the roots' entry, which may have many links: linked
+ * by another entry before anything is spliced, or after.
+ */
+static void test_code_at_two_tops(void **state)
+{
+	const unsigned int other = 300;
+	struct machine *m;
+	struct text t;
+	unsigned int after, top;
+
+	(void)state;
+	for (after = 0; after < 2; after++) {
+		guest = calloc(1, sizeof(*guest));
+		assert_non_null(guest);
+		m = &guest->m;
+		g_boot(guest, 1, 5 - after);
+		g_text(guest, &t);
+		top = dmp_index(t.gva, 5 - after);
+		if (after) {
+			c_engage(&t);
+			m->may_break = 1u << DMP_BROKEN_CODE;
+		}
+		g_entry_set(guest, guest->kernel_root, other,
+			    g_entry_get(guest, guest->kernel_root, top));
+		if (after) {
+			c_expect_broken(DMP_BROKEN_CODE);
+		} else {
+			m_engage(m);
+			assert_int_equal(m_splice(m, t.handler, t.gate),
+					 DMP_START_HANDLER);
+		}
+		c_end();
+	}
+}
+
+/*
  * ---- The handler's gate ----
  */
 
@@ -336,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_code_and_table),
 		cmocka_unit_test(test_code_of_user),
 		cmocka_unit_test(test_code_mapped_twice),
+		cmocka_unit_test(test_code_at_two_tops),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_beside_code),
 		cmocka_unit_test(test_handler_elsewhere),
