@@ -45,6 +45,31 @@ const struct dmp_relic *dmp_relic_at(const struct dmp_relics *relics, u64 entry)
 	return NULL;
 }
 
+/* Of the JMP that its first byte would be of, before what was replaced. */
+static u64 stray_target(const struct dmp_relic *relic)
+{
+	s32 rel;
+
+	__builtin_memcpy(&rel, relic->original + 1, sizeof(rel));
+	return relic->rip + DMP_SPLICE_JMP + (s64)rel;
+}
+
+const struct dmp_relic *dmp_relic_astray(const struct dmp_relics *relics, u64 gva)
+{
+	unsigned int i;
+
+	for (i = 0; relics && i < DMP_RELICS_MAX; i++)
+		if (relics->relic[i].entry && stray_target(&relics->relic[i]) == gva)
+			return &relics->relic[i];
+	return NULL;
+}
+
+bool dmp_relic_is_astray(const struct dmp_relic *relic, const u8 *now)
+{
+	return now[0] == relic->bytes[0] && now[0] != relic->original[0] &&
+	       !__builtin_memcmp(now + 1, relic->original + 1, relic->len - 1);
+}
+
 bool dmp_relic_is_there(const struct dmp_relic *relic, const u8 *now)
 {
 	unsigned int i;

@@ -11,6 +11,10 @@
  * - who comes to that address has the instruction itself emulated by the host
  *   (the port's relic.c), engaged or not;
  * - nothing else is ever placed there: room.c, splicer.c;
+ * - what is written back while the VM is not engaged makes, with the rest of the
+ *   guest's instruction, a JMP to somewhere else, most likely to where nothing is
+ *   (the kernel's last 2 GiB, or the first of user space): who comes there has the
+ *   byte put right, and runs the instruction;
  * - when the VM is engaged anew the places are watched as those of splices that
  *   have been undone, and what is written back is spliced again:
  *   dmp_site_remember().
@@ -51,6 +55,15 @@ void dmp_relic_note(struct dmp_relics *relics, const struct dmp_site *site);
 
 /* That which leads to @entry; NULL: there is none. */
 const struct dmp_relic *dmp_relic_at(const struct dmp_relics *relics, u64 entry);
+
+/*
+ * That at whose place a splice's first byte before the rest of the guest's
+ * instruction is a JMP to @gva; NULL: there is none.
+ */
+const struct dmp_relic *dmp_relic_astray(const struct dmp_relics *relics, u64 gva);
+
+/* Whether @now, the guest's .len bytes at .rip, are that. */
+bool dmp_relic_is_astray(const struct dmp_relic *relic, const u8 *now);
 
 /*
  * Whether @now, the guest's .len bytes at .rip, are still that place: each byte is

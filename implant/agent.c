@@ -704,8 +704,11 @@ u32 dmp_agent_fault(struct dmp_implant *implant, u64 gva,
 	u64 error = frame->error_code;
 	struct walk walk;
 
-	/* A stub's; not a fault at all (INT n pushes no error code). */
-	if (error & ~known ||
+	/*
+	 * A stub's; not a fault at all (INT n pushes no error code); the kernel may
+	 * have gone where only the VMM knows what for (relic.h).
+	 */
+	if (error & ~known || (error & (DMP_PF_I | DMP_PF_U)) == DMP_PF_I ||
 	    frame->rip - w.agent->public_start <
 	    w.agent->public_end - w.agent->public_start ||
 	    !walk_down(&w, gva, &walk))

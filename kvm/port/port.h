@@ -75,7 +75,9 @@ struct kvm_dmp_vm {
 	struct dmp_relics *relics;	/* made with the first splicer, by who makes
 					 * an engine ready, and kept
 					 */
-	u64 relic_runs;			/* the vCPU's thread */
+	u64 relic_runs, relic_repairs;	/* the vCPU's thread; */
+	u64 astray;			/*   where it was led back from last, */
+	unsigned int astray_times;	/*   and how often in a row: relic.c */
 	enum dmp_start_refusal splice_refusal;	/* of the last start; engine_lock */
 	u64 splice_retry;		/* root loads at which to try again; likewise */
 	struct work_struct engage_work;
@@ -225,6 +227,15 @@ int kvm_dmp_write_cr3(struct kvm_vcpu *vcpu);
  */
 const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva);
 int kvm_dmp_run_relic(struct kvm_vcpu *vcpu, const struct dmp_relic *relic);
+
+/*
+ * Whether the kernel of the guest's has come to @gva by what it has written back of a
+ * splice while nobody looked. lead_back() then: puts that right, and the guest goes on
+ * at the instruction, or the instruction alone is run; as run_relic().
+ */
+#define KVM_DMP_ASTRAY_MOST	8	/* times in a row before it is put right */
+bool kvm_dmp_is_astray(struct kvm_vcpu *vcpu, u64 gva);
+int kvm_dmp_lead_back(struct kvm_vcpu *vcpu, u64 gva);
 
 /*
  * Wait until no vCPU but the caller's own uses the splicer. All have been asked

@@ -427,16 +427,25 @@ static int agent_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
 	return 1;
 }
 
-/* The kernel went to where a splice led once, and nothing is. */
-static int go_to_relic(struct kvm_vcpu *vcpu, const struct fault_frame *frame,
-		       const struct dmp_relic *relic)
+/*
+ * The kernel's fetch faulted: did it go to where a splice led once, and nothing is, or
+ * astray? False: neither.
+ */
+static bool go_to_relic(struct kvm_vcpu *vcpu, const struct fault_frame *frame, int *ret)
 {
+	const struct dmp_relic *relic = kvm_dmp_relic_at(vcpu, frame->rip);
+
+	if (!relic && !kvm_dmp_is_astray(vcpu, frame->rip))
+		return false;
+	*ret = 1;
 	if (!unwind(vcpu, frame->rip, frame)) {
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
-		return 1;
+		return true;
 	}
 	be_idle(vcpu->arch.dmp);
-	return kvm_dmp_run_relic(vcpu, relic);
+	*ret = relic ? kvm_dmp_run_relic(vcpu, relic) :
+		       kvm_dmp_lead_back(vcpu, frame->rip);
+	return true;
 }
 
 /* The filter asks. The vCPU is at the guest's handler, with the CPU's frame. */
@@ -447,9 +456,9 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 	struct dmp_fault fault = { .gva = vcpu->arch.cr2 };
 	enum dmp_fault_kind kind = DMP_FAULT_RESOLVED;
 	struct kvm_dmp_engine *e = NULL;
-	const struct dmp_relic *relic;
 	struct fault_frame frame;
 	u64 home;
+	int ret;
 
 	++vcpu->stat.pf_taken;
 	kvm_dmp_note(vcpu, DMP_KIND_PF_HIDDEN);
@@ -460,11 +469,9 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 	/* INT $14 in the kernel: no error code, but its RIP. */
 	if (frame.error_code >> 32)
 		return deliver(vcpu, &frame, frame.error_code, frame.rip);
-	if (!is_users(&frame) && frame.rip == fault.gva) {
-		relic = kvm_dmp_relic_at(vcpu, frame.rip);
-		if (relic)
-			return go_to_relic(vcpu, &frame, relic);
-	}
+	if (!is_users(&frame) && frame.rip == fault.gva &&
+	    go_to_relic(vcpu, &frame, &ret))
+		return ret;
 	home = frame_home(vcpu, &frame);
 	kvm_dmp_charge_to(vcpu, home, frame.cs & 3);
 	if (is_injected(vcpu, &frame))

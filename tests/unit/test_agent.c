@@ -213,6 +213,31 @@ static void test_large_faults(void **state)
 	c_end();
 }
 
+/* What the guest's tables forbid it is told in the guest; not the kernel's fetches. */
+static void test_fetches(void **state)
+{
+	u64 table[3], gfn, told, word = 5;
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+	u32 error;
+
+	(void)state;
+	agent_begin(&t, 2, 4, table, &gfn);
+	m = &guest->m;
+	assert_true(m->mmu->paging.flags & DMP_PAGING_NX);
+	told = m->agent_answers[DMP_AGENT_DELIVER];
+	for (i = 0; i < 40; i++)
+		assert_int_equal(m_access(m, t.idt, DMP_ACCESS_FETCH,
+					  &word, 8, &error), ACCESS_FAULT);
+	assert_int_equal(m->agent_answers[DMP_AGENT_DELIVER], told);
+	for (i = 0; i < 40; i++)
+		assert_int_equal(m_access(m, g_dmap(guest, gfn), DMP_ACCESS_USER,
+					  &word, 8, &error), ACCESS_FAULT);
+	assert_true(m->agent_answers[DMP_AGENT_DELIVER] > told);
+	c_end();
+}
+
 /* Frames that are no plain memory: a table among them, code, none at all. */
 static void test_large_left(void **state)
 {
@@ -681,6 +706,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_large_faults),
+		cmocka_unit_test(test_fetches),
 		cmocka_unit_test(test_large_left),
 		cmocka_unit_test(test_leaves_left),
 		cmocka_unit_test(test_other_top),

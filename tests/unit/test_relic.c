@@ -73,6 +73,43 @@ static void test_probe(void **state)
 	probe(TEXT_IMM, false, 2);
 }
 
+/* The first byte is written back while nobody looks: where the guest goes then. */
+static void test_astray(void **state)
+{
+	const struct dmp_relic *relic;
+	u8 now[DMP_SPLICE_BYTES_MAX];
+	const u8 *original;
+	struct machine *m;
+	s32 rel;
+	u64 rip;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	rip = g_site(&t, 1, TEXT_MOV_MOV);
+	original = c_text(m, &t, 1) + (rip & 4095);
+	c_splice(&t, rip);
+	memcpy(&rel, original + 1, sizeof(rel));
+	relic = dmp_relic_astray(&m->relics, rip + 5 + (u64)(s64)rel);
+	assert_non_null(relic);
+	assert_int_equal(relic->rip, rip);
+	assert_null(dmp_relic_astray(&m->relics, rip + 4 + (u64)(s64)rel));
+	assert_null(dmp_relic_astray(&m->relics, 0));
+	memcpy(now, original, relic->len);
+	assert_false(dmp_relic_is_astray(relic, now));
+	now[0] = DMP_SPLICE_OPCODE;
+	assert_true(dmp_relic_is_astray(relic, now));
+	now[relic->len - 1] ^= 1;
+	assert_false(dmp_relic_is_astray(relic, now));
+	now[relic->len - 1] ^= 1;
+	now[1] ^= 1;
+	assert_false(dmp_relic_is_astray(relic, now));
+	now[1] ^= 1;
+	now[0] = INT3[0];
+	assert_false(dmp_relic_is_astray(relic, now));
+	c_end();
+}
+
 /* Where a splice led nothing else ever is, and what it replaced is known. */
 static void test_entry(void **state)
 {
@@ -176,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_astray),
 		cmocka_unit_test(test_entry),
 		cmocka_unit_test(test_other_code),
 		cmocka_unit_test(test_most),
