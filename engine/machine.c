@@ -61,7 +61,7 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 		if (dmp_root_nth(mmu, i)->copy_hfn)
 			free_pages(mmu, dmp_root_nth(mmu, i)->copy_hfn);
 	for (i = 0; i < DMP_ROOT_CHUNKS && mmu->root_chunk[i]; i++)
-		free_pages(mmu, mmu->root_chunk_hfn[i]);
+		free_pages(mmu, dmp_va_hfn(mmu, mmu->root_chunk[i]));
 	for (i = 0; i < mmu->chunks; i++)
 		free_pages(mmu, dmp_va_hfn(mmu, dmp_chunk(mmu, i)));
 	for (i = 0; i < DMP_CHUNK_PAGES && mmu->chunk_page[i]; i++)

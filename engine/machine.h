@@ -236,7 +236,6 @@ struct dmp_mmu {
 	struct dmp_splicer *splicer;	/* NULL: nothing is spliced */
 
 	struct dmp_root *root_chunk[DMP_ROOT_CHUNKS];	/* dmp_root_nth() */
-	u64 root_chunk_hfn[DMP_ROOT_CHUNKS];
 	u32 root_end;			/* no root is at or behind this place */
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;

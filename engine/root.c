@@ -197,7 +197,6 @@ static struct dmp_root *root_add(struct dmp_mmu *mmu)
 			dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
 			return NULL;
 		}
-		mmu->root_chunk_hfn[c] = hfn;
 		mmu->root_chunk[c] = dmp_hfn_va(mmu, hfn);
 		mmu->pages++;
 	}

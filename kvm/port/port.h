@@ -76,7 +76,7 @@ struct kvm_dmp_vm {
 					 * an engine ready, and kept
 					 */
 	u64 relic_runs, relic_repairs;	/* the vCPU's thread; */
-	u64 astray;			/*   where it was led back from last, */
+	u64 astray;			/*   the instruction it was led back to last, */
 	unsigned int astray_times;	/*   and how often in a row: relic.c */
 	enum dmp_start_refusal splice_refusal;	/* of the last start; engine_lock */
 	u64 splice_retry;		/* root loads at which to try again; likewise */
@@ -229,13 +229,14 @@ const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva);
 int kvm_dmp_run_relic(struct kvm_vcpu *vcpu, const struct dmp_relic *relic);
 
 /*
- * Whether the kernel of the guest's has come to @gva by what it has written back of a
- * splice while nobody looked. lead_back() then: puts that right, and the guest goes on
- * at the instruction, or the instruction alone is run; as run_relic().
+ * The relic by which the kernel of the guest's has come to @gva, since it has written
+ * a byte of the splice back while nobody looked; NULL: none. lead_back() puts that
+ * right, and the guest goes on at the instruction, or the instruction alone is run; as
+ * run_relic().
  */
 #define KVM_DMP_ASTRAY_MOST	8	/* times in a row before it is put right */
-bool kvm_dmp_is_astray(struct kvm_vcpu *vcpu, u64 gva);
-int kvm_dmp_lead_back(struct kvm_vcpu *vcpu, u64 gva);
+const struct dmp_relic *kvm_dmp_relic_astray(struct kvm_vcpu *vcpu, u64 gva);
+int kvm_dmp_lead_back(struct kvm_vcpu *vcpu, const struct dmp_relic *relic);
 
 /*
  * Wait until no vCPU but the caller's own uses the splicer. All have been asked

@@ -13,24 +13,24 @@
 
 /* As the kernel of the guest's; no relic is on two pages. */
 static bool read_place(struct kvm_vcpu *vcpu, const struct dmp_relic *relic,
-		       gpa_t *gpa, u8 *now)
+		       u8 *now)
 {
-	*gpa = kvm_mmu_gva_to_gpa_system(vcpu, relic->rip, NULL);
-	return *gpa != INVALID_GPA &&
-	       !kvm_vcpu_read_guest(vcpu, *gpa, now, relic->len);
+	gpa_t gpa = kvm_mmu_gva_to_gpa_system(vcpu, relic->rip, NULL);
+
+	return gpa != INVALID_GPA &&
+	       !kvm_vcpu_read_guest(vcpu, gpa, now, relic->len);
 }
 
 const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva)
 {
 	const struct dmp_relic *relic;
 	u8 now[DMP_SPLICE_BYTES_MAX];
-	gpa_t gpa;
 
 	relic = dmp_relic_at(READ_ONCE(vcpu->kvm->arch.dmp->relics), gva);
 	/* By now the guest may have something of its own there, or here. */
 	if (!relic || is_guest_mode(vcpu) || static_call(kvm_x86_get_cpl)(vcpu) ||
 	    kvm_mmu_gva_to_gpa_system(vcpu, gva, NULL) != INVALID_GPA ||
-	    !read_place(vcpu, relic, &gpa, now) || !dmp_relic_is_there(relic, now))
+	    !read_place(vcpu, relic, now) || !dmp_relic_is_there(relic, now))
 		return NULL;
 	return relic;
 }
@@ -44,15 +44,16 @@ int kvm_dmp_run_relic(struct kvm_vcpu *vcpu, const struct dmp_relic *relic)
 						   relic->insn_len);
 }
 
-bool kvm_dmp_is_astray(struct kvm_vcpu *vcpu, u64 gva)
+const struct dmp_relic *kvm_dmp_relic_astray(struct kvm_vcpu *vcpu, u64 gva)
 {
 	const struct dmp_relic *relic;
 	u8 now[DMP_SPLICE_BYTES_MAX];
-	gpa_t gpa;
 
 	relic = dmp_relic_astray(READ_ONCE(vcpu->kvm->arch.dmp->relics), gva);
-	return relic && !is_guest_mode(vcpu) && !static_call(kvm_x86_get_cpl)(vcpu) &&
-	       read_place(vcpu, relic, &gpa, now) && dmp_relic_is_astray(relic, now);
+	if (!relic || is_guest_mode(vcpu) || static_call(kvm_x86_get_cpl)(vcpu) ||
+	    !read_place(vcpu, relic, now) || !dmp_relic_is_astray(relic, now))
+		return NULL;
+	return relic;
 }
 
 /*
@@ -61,30 +62,28 @@ bool kvm_dmp_is_astray(struct kvm_vcpu *vcpu, u64 gva)
  * which loads CR3 twice, and has a BUG() for it). Others never enable them where they
  * run it: these have come by more often than that.
  */
-static bool may_repair(struct kvm_vcpu *vcpu, u64 gva)
+static bool may_repair(struct kvm_vcpu *vcpu, const struct dmp_relic *relic)
 {
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
 
-	if (vm->astray != gva)
+	if (vm->astray != relic->rip)
 		vm->astray_times = 0;
-	vm->astray = gva;
+	vm->astray = relic->rip;
 	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF ||
 	       ++vm->astray_times > KVM_DMP_ASTRAY_MOST;
 }
 
-int kvm_dmp_lead_back(struct kvm_vcpu *vcpu, u64 gva)
+int kvm_dmp_lead_back(struct kvm_vcpu *vcpu, const struct dmp_relic *relic)
 {
-	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
-	const struct dmp_relic *relic = dmp_relic_astray(vm->relics, gva);
-	u8 now[DMP_SPLICE_BYTES_MAX];
 	gpa_t gpa;
 
-	if (!may_repair(vcpu, gva))
+	if (!may_repair(vcpu, relic))
 		return kvm_dmp_run_relic(vcpu, relic);
-	vm->relic_repairs++;
+	vcpu->kvm->arch.dmp->relic_repairs++;
 	kvm_dmp_charge_to(vcpu, relic->rip, 0);
 	kvm_rip_write(vcpu, relic->rip);
-	if (read_place(vcpu, relic, &gpa, now))
+	gpa = kvm_mmu_gva_to_gpa_system(vcpu, relic->rip, NULL);
+	if (gpa != INVALID_GPA)
 		emulator_write_phys(vcpu, gpa, relic->original, 1);
 	return 1;
 }
@@ -96,11 +95,12 @@ bool __kvm_dmp_relic_fault(struct kvm_vcpu *vcpu, u64 gva, int *ret)
 	if (kvm_rip_read(vcpu) != gva)
 		return false;
 	relic = kvm_dmp_relic_at(vcpu, gva);
-	if (relic)
+	if (relic) {
 		*ret = kvm_dmp_run_relic(vcpu, relic);
-	else if (kvm_dmp_is_astray(vcpu, gva))
-		*ret = kvm_dmp_lead_back(vcpu, gva);
-	else
-		return false;
-	return true;
+		return true;
+	}
+	relic = kvm_dmp_relic_astray(vcpu, gva);
+	if (relic)
+		*ret = kvm_dmp_lead_back(vcpu, relic);
+	return relic;
 }

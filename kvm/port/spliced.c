@@ -433,9 +433,11 @@ static int agent_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
  */
 static bool go_to_relic(struct kvm_vcpu *vcpu, const struct fault_frame *frame, int *ret)
 {
-	const struct dmp_relic *relic = kvm_dmp_relic_at(vcpu, frame->rip);
+	const struct dmp_relic *relic = kvm_dmp_relic_at(vcpu, frame->rip), *astray = NULL;
 
-	if (!relic && !kvm_dmp_is_astray(vcpu, frame->rip))
+	if (!relic)
+		astray = kvm_dmp_relic_astray(vcpu, frame->rip);
+	if (!relic && !astray)
 		return false;
 	*ret = 1;
 	if (!unwind(vcpu, frame->rip, frame)) {
@@ -444,7 +446,7 @@ static bool go_to_relic(struct kvm_vcpu *vcpu, const struct fault_frame *frame, 
 	}
 	be_idle(vcpu->arch.dmp);
 	*ret = relic ? kvm_dmp_run_relic(vcpu, relic) :
-		       kvm_dmp_lead_back(vcpu, frame->rip);
+		       kvm_dmp_lead_back(vcpu, astray);
 	return true;
 }
 
