@@ -13,7 +13,8 @@ help:
 	@echo "make demo [MACHINE=svm]   measure native, nested and shadow paging, list hot instructions"
 	@echo "make test                 the gate: what finds most in least time, ten minutes"
 	@echo "make soak [PART=...]      every test there is, whole, in parts of an hour at most;"
-	@echo "                          tests/run --help: their names, tests/verdicts: what they said"
+	@echo "                          tests/run --help: their names, tests/verdicts: what they said;"
+	@echo "                          REST=1: without what has passed with the same code"
 	@echo
 	@echo "make setup                packages and Debian's kernel (the others call it)"
 	@echo "make kvm | bench | tools  build the KVM modules | dmp-bench | dmp, under build/"
