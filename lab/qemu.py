@@ -24,7 +24,7 @@ Lost: where VMRUN finds V_IRQ set it sets a bit of CPUState.interrupt_request wi
 plain read-modify-write of the word, and without the lock under which the main thread
 sets other bits there. What the main thread sets in between, for a timer's interrupt, is
 lost: the interrupt stays pending in the APIC until something else makes the CPU look,
-which without other devices at work takes a minute, and no tick comes meanwhile.
+which without other devices at work took 26 to 47 s, and no tick comes meanwhile.
 The repair: the bit is set in its byte alone, by a locked instruction. (Should the main
 thread's write then undo it: it has made the CPU leave the guest, and the next VMRUN
 sets it again.)

@@ -431,7 +431,7 @@ void test_ordinary(void)
 		__asm__ volatile("call *%0" :: "r"(rip), "D"(TARGET + i % 100),
 				 "S"(pte_value(i)) : "memory");
 	}
-	/* 17 to 22, since an interrupt in the stub may add to them; not one a turn. */
+	/* 17 to 22 were measured; not one a turn. */
 	ask_with(PORT_EXITS, 60, 0);
 	put_memory((void *)memory, 65536);
 	for (i = 0; i < 8; i++) {

@@ -19,7 +19,8 @@ struct vm {
 	char dir[128];			/* .../dmp in debugfs */
 	bool on;			/* mode on, else off */
 	const char *test;
-	uint64_t exits;			/* when last asked to count */
+	uint64_t exits, interrupts;	/* when last asked to count */
+	unsigned int seconds;		/* it may take */
 	char died[96];			/* why it ended early; "" */
 	volatile int wanted;		/* of the thread that engages */
 	pthread_t engager, runner;
