@@ -132,7 +132,6 @@ agent:
 	jb	hypercall
 	je	deliver
 	add	$8, %rsp
-	row	DMP_FILTER_DONE, 0, 1
 	jmp	resolved
 	row	DMP_FILTER_BEFORE
 
