@@ -575,6 +575,68 @@ static void test_linked_twice(void **state)
 	c_end();
 }
 
+/* The pool of empty tables takes no more: what is dropped from here on is gone. */
+static void fill_pool(u64 table, unsigned int first)
+{
+	const struct dmp_agent *agent = &guest->m.splicer->implant->agent;
+	unsigned int i;
+
+	for (i = first; i < first + DMP_POOL_MAX; i++)
+		g_stub_set(guest, table, i, agent_link(g_frame_alloc(guest, G_TABLE)));
+	for (i = first; i < first + DMP_POOL_MAX; i++)
+		clear(table, i, 0);
+	/* Exits, for what the agent has freed. */
+	g_entry_set(guest, table, first, agent_link(g_frame_alloc(guest, G_TABLE)));
+	g_entry_set(guest, table, first, 0);
+	assert_int_equal(agent->ready_count, DMP_POOL_MAX);
+}
+
+/*
+ * The same by another parent's entry of the same index. When that one has gone,
+ * the table has one address again, but not the parent by which it was linked last.
+ */
+static void test_linked_by_two_parents(void **state)
+{
+	const unsigned int other = 100;
+	u64 table[3], gfn, top, parent, entry;
+	const struct dmp_table *child;
+	unsigned int index;
+	struct machine *m;
+	struct text t;
+
+	(void)state;
+	agent_begin(&t, 2, 4, table, &gfn);
+	m = &guest->m;
+	parent = g_frame_alloc(guest, G_TABLE);
+	top = dmp_pte_gfn(g_entry_get(guest, g_current(guest)->root, TOP_DMAP));
+	g_huge_split(guest, (struct place){ .table = guest->dmap_l2,
+		     .index = gfn / 512, .level = 2 }, g_dmap(guest, gfn));
+	entry = g_entry_get(guest, guest->dmap_l2, gfn / 512);
+	g_entry_set(guest, parent, gfn / 512, entry);
+	assert_false(g_entry_get(guest, top, other));
+	g_entry_set(guest, top, other, parent << 12 | P | RW | A);
+	m_flush_all(m);
+	clear(table[2], 7, 0);
+	clear(table[2], 7, 0);
+	m_speculate(m, g_dmap(guest, gfn));
+	m_speculate(m, g_dmap(guest, gfn) + ((u64)other << 30));
+	agent_store(table[2], 7, agent_link(gfn), true);
+	m_check_tlb(m);
+	c_check(m);
+	clear(table[2], 7, 0);
+	fill_pool(table[2], 100);
+	child = dmp_table_walk(m->mmu, g_dmap(guest, gfn), &index);
+	assert_int_equal(dmp_table_of(m->mmu, child->parent)->gfn, parent);
+	g_entry_set(guest, top, other, 0);
+	m_flush_all(m);
+	clear(table[2], 7, 0);
+	clear(table[2], 7, 0);
+	assert_int_equal(dmp_table_of(m->mmu, child->parent)->id, 0);
+	agent_store(table[2], 7, agent_link(gfn), true);
+	c_check(m);
+	c_end();
+}
+
 /*
  * The table below the roots' entry for the direct mapping is linked by a second of
  * them, too. Roots share it, so that it has many links says nothing.
@@ -717,6 +779,7 @@ int main(void)
 		cmocka_unit_test(test_two_places),
 		cmocka_unit_test(test_pcids),
 		cmocka_unit_test(test_linked_twice),
+		cmocka_unit_test(test_linked_by_two_parents),
 		cmocka_unit_test(test_linked_at_two_tops),
 		cmocka_unit_test(test_audit),
 	};
