@@ -164,6 +164,8 @@ static bool shows(const struct dmp_mmu *mmu, const struct dmp_table *table,
 	for (i = 0; i < DMP_ENTRIES; i++) {
 		if (!tree[i] || table->entries[i] == tree[i])
 			continue;
+		if (table->flags & DMP_TABLE_ROOT && !dmp_space_entry(mmu, table, i))
+			continue;
 		if (table->level <= 2 || tree[i] & DMP_PTE_PS)
 			return false;
 		child = dmp_table_by_hfn(mmu, dmp_pte_gfn(table->entries[i]));
@@ -246,6 +248,31 @@ static const char *check_root(const struct dmp_mmu *mmu, u64 *gfn)
 	return NULL;
 }
 
+/* Whether user mode can run on roots is known, and those show nothing private. */
+static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
+{
+	const u64 *tree = dmp_hfn_va(mmu, mmu->space.root_hfn);
+	unsigned int first = mmu->space.private_top, k;
+	const struct dmp_table *table;
+	const struct dmp_root *root;
+	u32 i;
+
+	for (i = 0; mmu->splicer->guarded && i < mmu->root_end; i++) {
+		root = dmp_root_nth(mmu, i);
+		table = root->table ? dmp_table_of(mmu, root->table) : NULL;
+		if (!table || !(table->flags & DMP_TABLE_HELD))
+			continue;
+		*gfn = root->gfn;
+		if (!dmp_space_knows(mmu, table))
+			return "user mode can run on a root, which is not known";
+		for (k = first; k < first + mmu->space.private_tops; k++)
+			if (dmp_space_hides(mmu, table) && table->entries[k] &&
+			    table->entries[k] == tree[k])
+				return "private region in a root of user mode's";
+	}
+	return NULL;
+}
+
 const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
@@ -274,6 +301,8 @@ const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn)
 		what = "implant not all there";
 	if (!what)
 		what = check_root(mmu, gfn);
+	if (!what)
+		what = check_hidden(mmu, gfn);
 	if (!what)
 		what = dmp_target_audit(mmu);
 	return what ? what : check_cache(mmu, gfn);

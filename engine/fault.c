@@ -247,9 +247,9 @@ enum dmp_fault_kind dmp_mmu_fault(struct dmp_mmu *mmu, struct dmp_fault *fault)
 	return mmu->broken ? DMP_FAULT_BROKEN : kind;
 }
 
-void dmp_mmu_stuck(struct dmp_mmu *mmu)
+void dmp_mmu_end(struct dmp_mmu *mmu, enum dmp_broken why)
 {
-	dmp_break(mmu, DMP_BROKEN_STUCK);
+	dmp_break(mmu, why);
 }
 
 /*

@@ -18,6 +18,7 @@ _Static_assert(DMP_FILTER_PTE_A == DMP_PTE_A, "");
 _Static_assert(DMP_FILTER_PTE_D == DMP_PTE_D, "");
 _Static_assert(DMP_FILTER_PTE_PS == DMP_PTE_PS, "");
 _Static_assert(sizeof(dmp_filter_code) <= DMP_FILTER_DISTANCE, "");
+_Static_assert(sizeof(dmp_filter_guarded_code) <= DMP_FILTER_DISTANCE, "");
 
 #define INT3		0xcc
 #define RFLAGS_ZF	(1u << 6)
@@ -34,10 +35,11 @@ static void put_u32(u8 *code, unsigned int offset, u32 value)
 enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
 					   const struct dmp_filter_place *place)
 {
+	const struct dmp_filter_blob *blob = &dmp_filter_blobs[place->guarded];
 	u64 last = place->public_end - 1;
 	size_t i;
 
-	if (bytes < sizeof(dmp_filter_code))
+	if (bytes < blob->bytes)
 		return DMP_FILTER_NO_ROOM;
 	if (place->filter + DMP_FILTER_DISTANCE != place->implant ||
 	    place->implant % DMP_PAGE_SIZE)
@@ -45,55 +47,58 @@ enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
 	if (place->public_start > last ||
 	    place->public_start >> 32 != last >> 32 ||
 	    place->filter < place->public_start ||
-	    place->filter + sizeof(dmp_filter_code) - 1 > last)
+	    place->filter + blob->bytes - 1 > last)
 		return DMP_FILTER_RANGE;
 
 	for (i = 0; i < bytes; i++)
-		code[i] = i < sizeof(dmp_filter_code) ? dmp_filter_code[i] : INT3;
+		code[i] = i < blob->bytes ? blob->code[i] : INT3;
 	for (i = 0; i < DMP_FILTER_HYPERCALL_BYTES; i++)
-		code[DMP_FILTER_HYPERCALL + i] = place->hypercall[i];
-	put_u32(code, DMP_FILTER_PUBLIC_HIGH, last >> 32);
-	put_u32(code, DMP_FILTER_PUBLIC_LAST, last);
-	put_u32(code, DMP_FILTER_PUBLIC_FIRST, place->public_start);
+		code[blob->hypercall + i] = place->hypercall[i];
+	put_u32(code, blob->public_high, last >> 32);
+	put_u32(code, blob->public_last, last);
+	put_u32(code, blob->public_first, place->public_start);
 	return DMP_FILTER_INSTALLED;
 }
 
-bool dmp_filter_deliver(u8 *code, u64 filter, u64 deliver)
+bool dmp_filter_deliver(u8 *code, bool guarded, u64 filter, u64 deliver)
 {
-	u64 rel = deliver - (filter + DMP_FILTER_DELIVER_END);
+	const struct dmp_filter_blob *blob = &dmp_filter_blobs[guarded];
+	u64 rel = deliver - (filter + blob->deliver_end);
 
 	if ((u64)(s64)(s32)rel != rel)
 		return false;
-	put_u32(code, DMP_FILTER_DELIVER_END - 4, rel);
+	put_u32(code, blob->deliver_end - 4, rel);
 	return true;
 }
 
-unsigned int dmp_filter_hypercall_offset(void)
+unsigned int dmp_filter_hypercall_offset(bool guarded)
 {
-	return DMP_FILTER_HYPERCALL;
+	return dmp_filter_blobs[guarded].hypercall;
 }
 
-unsigned int dmp_filter_code_bytes(void)
+unsigned int dmp_filter_code_bytes(bool guarded)
 {
-	return DMP_FILTER_CODE_END;
+	return dmp_filter_blobs[guarded].code_end;
 }
 
 /* The last row that begins at or before @offset; NULL when that is not code. */
-static const struct dmp_filter_row *find_row(unsigned int offset)
+static const struct dmp_filter_row *find_row(const struct dmp_filter_blob *blob,
+					     unsigned int offset)
 {
-	size_t i = DMP_ARRAY_SIZE(dmp_filter_rows);
+	size_t i = blob->rows;
 
-	if (offset >= DMP_FILTER_CODE_END)
+	if (offset >= blob->code_end)
 		return NULL;
-	while (dmp_filter_rows[--i].offset > offset)
+	while (blob->row[--i].offset > offset)
 		;
-	return &dmp_filter_rows[i];
+	return &blob->row[i];
 }
 
-void dmp_filter_leave(unsigned int offset, struct dmp_implant *implant,
+void dmp_filter_leave(bool guarded, unsigned int offset, struct dmp_implant *implant,
 		      struct dmp_filter_regs *regs, struct dmp_filter_left *left)
 {
-	const struct dmp_filter_row *row = find_row(offset);
+	const struct dmp_filter_blob *blob = &dmp_filter_blobs[guarded];
+	const struct dmp_filter_row *row = find_row(blob, offset);
 	unsigned int i;
 
 	*left = (struct dmp_filter_left){ .kind = DMP_LEFT_NOWHERE };
@@ -123,5 +128,5 @@ void dmp_filter_leave(unsigned int offset, struct dmp_implant *implant,
 		implant->lazy_a++;
 	if (!row->popped)
 		regs->gpr[RSP] += 8;
-	regs->rip += DMP_FILTER_IRETQ;
+	regs->rip += blob->iretq;
 }

@@ -49,6 +49,7 @@ struct dmp_filter_place {
 	u64 public_start;	/* all code of ours that may take a #PF; */
 	u64 public_end;		/*   crosses no 4 GiB boundary */
 	u8 hypercall[DMP_FILTER_HYPERCALL_BYTES];	/* vmmcall or vmcall */
+	bool guarded;		/* of two filters that one; see dmp_implant.private */
 };
 
 enum dmp_filter_refusal {
@@ -67,20 +68,20 @@ enum dmp_filter_refusal dmp_filter_install(u8 *code, size_t bytes,
 					   const struct dmp_filter_place *place);
 
 /*
- * The installed filter, seen at @filter, hands faults that are the guest's own to
- * @deliver, within reach of a JMP rel32: false, and nothing is changed, when it
- * is not. Before it is entered: until then no address is known.
+ * The installed filter (@guarded: that one), seen at @filter, hands faults that are
+ * the guest's own to @deliver, within reach of a JMP rel32: false, and nothing is
+ * changed, when it is not. Before it is entered: until then no address is known.
  */
-bool dmp_filter_deliver(u8 *code, u64 filter, u64 deliver);
+bool dmp_filter_deliver(u8 *code, bool guarded, u64 filter, u64 deliver);
 
 /*
  * Offset of the hypercall: a vCPU that exits there stands at the guest's
  * handler, except for the arithmetic flags.
  */
-unsigned int dmp_filter_hypercall_offset(void);
+unsigned int dmp_filter_hypercall_offset(bool guarded);
 
 /* So many bytes are instructions; what follows is not run. */
-unsigned int dmp_filter_code_bytes(void);
+unsigned int dmp_filter_code_bytes(bool guarded);
 
 /*
  * The filter remembers its last walk. Forget it: when struct dmp_implant is
@@ -132,7 +133,7 @@ struct dmp_filter_left {
  * A vCPU that is not running has its RIP at @offset into the filter. Take it
  * out: fills in @regs and @left; counts and forgets in @implant, the vCPU's own.
  */
-void dmp_filter_leave(unsigned int offset, struct dmp_implant *implant,
+void dmp_filter_leave(bool guarded, unsigned int offset, struct dmp_implant *implant,
 		      struct dmp_filter_regs *regs, struct dmp_filter_left *left);
 #endif /* __ASSEMBLER__ */
 

@@ -48,7 +48,10 @@
 #define DMP_IMPLANT_WALK_GUEST	360
 #define DMP_IMPLANT_WALK_DENIED	368
 #define DMP_IMPLANT_GUEST_CR3	376
-#define DMP_IMPLANT_TARGET	384
+#define DMP_IMPLANT_HERE	384
+#define DMP_IMPLANT_PRIVATE	392
+#define DMP_IMPLANT_AWAY	400
+#define DMP_IMPLANT_TARGET	408
 #define DMP_IMPLANT_CACHE	4096
 #define DMP_IMPLANT_SPLIT	(4096 + DMP_CACHE_SLOTS * DMP_CACHE_BYTES)
 #define DMP_IMPLANT_AGENT	(DMP_IMPLANT_SPLIT + 4 * DMP_SPLIT_SETS * DMP_SPLIT_WAYS)
@@ -61,13 +64,15 @@
 #define DMP_IMPLANT_TARGETS	8	/* LAZY_D was raised by the filter */
 #define DMP_IMPLANT_PCIDS	16	/* INVLPG is for one of several */
 #define DMP_IMPLANT_NO_FETCH	32	/* error codes do not tell fetches apart */
+#define DMP_IMPLANT_GUARDED	64	/* dmp_splicer.guarded */
 
 /* Offsets in struct dmp_cr3_target, its size, and how many there are. */
 #define DMP_TARGET_MINUS_CR3	0
 #define DMP_TARGET_MACHINE	8
 #define DMP_TARGET_ROOT		16
 #define DMP_TARGET_GUEST_ROOT	24
-#define DMP_TARGET_BYTES	32
+#define DMP_TARGET_PRIVATE	32
+#define DMP_TARGET_BYTES	40
 #define DMP_TARGETS_MAX		4
 
 /* Offsets in struct dmp_agent, and its size. */
@@ -165,6 +170,9 @@ struct dmp_agent {
 		   16 * DMP_AGENT_LOG_MAX) / 8];
 };
 
+/* dmp_implant.private: negative, which no value of CR3 is. */
+#define DMP_PRIVATE_NOWHERE	(1ull << 63)
+
 /*
  * A root that the CPU lets the guest load by itself (target.h). One that is not
  * in use has .machine 0, which it does not.
@@ -172,7 +180,8 @@ struct dmp_agent {
 struct dmp_cr3_target {
 	u64 minus_cr3;		/* the guest's value, negated: compared by a sum */
 	u64 machine;		/* what the CPU is to load */
-	u64 root, guest_root;	/* as dmp_implant's with this root loaded */
+	/* As dmp_implant's with this root loaded: */
+	u64 root, guest_root, private;
 };
 
 /* One for each vCPU, at one gva. Written by stubs, filter and VMM. */
@@ -211,8 +220,17 @@ struct dmp_implant {
 	 */
 	u64 walk_tag, walk_machine, walk_guest, walk_denied;
 	u64 guest_cr3;		/* what the guest reads from CR3 */
+	/*
+	 * A root that user mode runs on may have no private region
+	 * (dmp_splicer.guarded): filter and agent do their work with another one
+	 * loaded. For the loaded root: its own value of CR3, for the way back; and
+	 * that other one's, 0 where the loaded root has the region itself,
+	 * DMP_PRIVATE_NOWHERE where there is none. And 1 from before the one is
+	 * loaded until after the other is.
+	 */
+	u64 here, private, away;
 	struct dmp_cr3_target target[DMP_TARGETS_MAX];
-	u64 rest[(4096 - 384 - DMP_TARGETS_MAX * DMP_TARGET_BYTES) / 8];
+	u64 rest[(4096 - DMP_IMPLANT_TARGET - DMP_TARGETS_MAX * DMP_TARGET_BYTES) / 8];
 	struct dmp_cache_entry cache[DMP_CACHE_SLOTS];
 	/*
 	 * Ids of machine tables made for large leaves, by their hfn: a hint for
@@ -286,11 +304,15 @@ _Static_assert(offsetof(struct dmp_implant, walk_machine) == DMP_IMPLANT_WALK_MA
 _Static_assert(offsetof(struct dmp_implant, walk_guest) == DMP_IMPLANT_WALK_GUEST, "");
 _Static_assert(offsetof(struct dmp_implant, walk_denied) == DMP_IMPLANT_WALK_DENIED, "");
 _Static_assert(offsetof(struct dmp_implant, guest_cr3) == DMP_IMPLANT_GUEST_CR3, "");
+_Static_assert(offsetof(struct dmp_implant, here) == DMP_IMPLANT_HERE, "");
+_Static_assert(offsetof(struct dmp_implant, private) == DMP_IMPLANT_PRIVATE, "");
+_Static_assert(offsetof(struct dmp_implant, away) == DMP_IMPLANT_AWAY, "");
 _Static_assert(offsetof(struct dmp_implant, target) == DMP_IMPLANT_TARGET, "");
 _Static_assert(sizeof(struct dmp_cr3_target) == DMP_TARGET_BYTES, "");
 _Static_assert(offsetof(struct dmp_cr3_target, machine) == DMP_TARGET_MACHINE, "");
 _Static_assert(offsetof(struct dmp_cr3_target, root) == DMP_TARGET_ROOT, "");
 _Static_assert(offsetof(struct dmp_cr3_target, guest_root) == DMP_TARGET_GUEST_ROOT, "");
+_Static_assert(offsetof(struct dmp_cr3_target, private) == DMP_TARGET_PRIVATE, "");
 _Static_assert(offsetof(struct dmp_implant, cache) == DMP_IMPLANT_CACHE, "");
 _Static_assert(offsetof(struct dmp_implant, split) == DMP_IMPLANT_SPLIT, "");
 _Static_assert(offsetof(struct dmp_implant, agent) == DMP_IMPLANT_AGENT, "");

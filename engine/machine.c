@@ -19,6 +19,7 @@ const char *dmp_broken_name(enum dmp_broken why)
 		[DMP_BROKEN_AUDIT]		= "audit",
 		[DMP_BROKEN_ADDRESS]		= "implant-address-used",
 		[DMP_BROKEN_CODE]		= "code-mapped-twice",
+		[DMP_BROKEN_EXPOSED]		= "not-isolated",
 		[DMP_BROKEN_HANDLER]		= "page-fault-handler-changed",
 		[DMP_BROKEN_WORK]		= "too-much-work",
 	};

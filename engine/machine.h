@@ -35,6 +35,9 @@ enum dmp_broken {
 	DMP_BROKEN_AUDIT,		/* see mmu->finding */
 	DMP_BROKEN_ADDRESS,		/* the guest uses the implant's addresses */
 	DMP_BROKEN_CODE,		/* spliced code mapped at a second address */
+	DMP_BROKEN_EXPOSED,		/* the guest's kernel writes tables on a root that
+					 * user mode runs on; see dmp_splicer.guarded
+					 */
 	DMP_BROKEN_HANDLER,		/* the guest changed its #PF handler */
 	DMP_BROKEN_WORK,		/* one call would have taken too long */
 	DMP_BROKEN_REASONS
@@ -131,6 +134,7 @@ struct dmp_slot {
 #define DMP_TABLE_CACHED_MORE 512u	/* at more places than .cache_slot */
 #define DMP_TABLE_POOL	1024u	/* in no use; see pool.h */
 #define DMP_TABLE_FULL	2048u	/* of pool.freed: has to be emptied first */
+#define DMP_TABLE_USER	8192u	/* ROOT: user mode can run on it; dmp_space_look() */
 #define DMP_TABLE_TWICE	4096u	/* linked at two indices, or was: what it maps
 				 * has addresses that climbing does not find
 				 */
@@ -183,6 +187,7 @@ struct dmp_overlay {
 /* space.c's. */
 struct dmp_space {
 	u64 root_hfn;			/* 0: there is no implant */
+	u16 private_top, private_tops;	/* the private region's top-level entries */
 	u64 zero_hfn[DMP_LEVEL_MAX];
 	struct dmp_overlay overlay[DMP_OVERLAYS_MAX];
 	u32 overlays;
@@ -349,8 +354,8 @@ static inline void dmp_mmu_call_ends(struct dmp_mmu *mmu)
 	mmu->work = 0;
 }
 
-/* The host has seen what should not be (a fault in the agent): it is over. */
-void dmp_mmu_stuck(struct dmp_mmu *mmu);
+/* The host has seen what should not be, as a fault in the agent: it is over. */
+void dmp_mmu_end(struct dmp_mmu *mmu, enum dmp_broken why);
 
 /*
  * Check everything against everything. Returns true when all invariants hold;

@@ -21,6 +21,12 @@ struct dmp_paging {
 	u8 guest_phys_bits;	/* CPUID.80000008H:EAX[7:0], <= 52 */
 	u16 flags;		/* DMP_PAGING_* */
 	u64 trap_bit;		/* a bit of 51:12 that the host CPU reserves */
+	/*
+	 * Other bits of 51:12 for traps, by which their addresses are those of no
+	 * memory: some CPUs look an entry's address up in the L1 cache whatever is
+	 * reserved (L1TF; Intel, "L1 Terminal Fault", 2018). 0: not needed.
+	 */
+	u64 trap_fill;
 };
 
 /*
@@ -66,7 +72,7 @@ bool dmp_pte_has_rsvd(const struct dmp_paging *paging, u64 entry,
 static inline u64 dmp_make_trap(const struct dmp_paging *paging,
 				enum dmp_trap why)
 {
-	return DMP_PTE_P | DMP_PTE_US | paging->trap_bit |
+	return DMP_PTE_P | DMP_PTE_US | paging->trap_bit | paging->trap_fill |
 	       (u64)why << DMP_TRAP_SHIFT;
 }
 

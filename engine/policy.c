@@ -44,6 +44,7 @@ const char *dmp_reason_name(enum dmp_reason reason)
 		[DMP_REASON_CODE]		= "code-mapped-twice",
 		[DMP_REASON_MEMLOCK]		= "memlock-limit",
 		[DMP_REASON_WORK]		= "too-much-work",
+		[DMP_REASON_EXPOSED]		= "not-isolated",
 	};
 
 	return reason < DMP_REASONS ? name[reason] : "unknown";

@@ -50,6 +50,7 @@ enum dmp_reason {
 	DMP_REASON_CODE,		/* spliced code is mapped twice */
 	DMP_REASON_MEMLOCK,		/* more than the VM's maker may lock */
 	DMP_REASON_WORK,		/* the guest's tables would take too long */
+	DMP_REASON_EXPOSED,		/* user mode could read what the implant maps */
 	DMP_REASONS
 };
 

@@ -30,7 +30,7 @@
 
 /*
  * A trap: a machine entry that faults with RSVD on any access. It holds no
- * address; its bits below the reserved one say why it is there. Every
+ * address; its bits 11:9 say why it is there. Every
  * hardware reserved bit that the port can offer is a bit of 51:12.
  */
 enum dmp_trap {

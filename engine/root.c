@@ -10,6 +10,7 @@
  * when the root is loaded again.
  */
 #include "cache.h"
+#include "space.h"
 #include "splicer.h"
 #include "table.h"
 #include "target.h"
@@ -278,8 +279,10 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 		mmu->stats.root_syncs++;
 		dmp_table_follow(mmu, table, i, root->copy[i], guest);
 	}
-	if (mmu->splicer && !mmu->broken)
-		dmp_cache_learn(mmu, table);
+	if (!mmu->splicer || mmu->broken)
+		return;
+	dmp_space_look(mmu, table, 0);
+	dmp_cache_learn(mmu, table);
 }
 
 u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)

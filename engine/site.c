@@ -46,6 +46,27 @@ enum dmp_tactic dmp_site_tactic(const struct dmp_site *site)
 	return plan->count > 1 ? DMP_TACTIC_DISPLACED : DMP_TACTIC_JMP;
 }
 
+const char *dmp_start_refusal_name(enum dmp_start_refusal why)
+{
+	static const char * const name[DMP_START_REASONS] = {
+		[DMP_START_OK]		= "none",
+		[DMP_START_HANDLER]	= "page-fault-handler",
+		[DMP_START_NO_ROOM]	= "no-room",
+		[DMP_START_LAYOUT]	= "memory-layout",
+		[DMP_START_BROKEN]	= "broken",
+		[DMP_START_UNTRUSTED]	= "not-trusted",
+		[DMP_START_MAKER]	= "maker-not-privileged",
+		[DMP_START_LOCKDOWN]	= "host-locked-down",
+		[DMP_START_CPU]		= "host-cpu",
+		[DMP_START_DEBUG]	= "kernel-breakpoint",
+		[DMP_START_DEBUGGER]	= "debugger",
+		[DMP_START_CODE]	= "code-mapped-twice",
+		[DMP_START_EXPOSED]	= "not-isolated",
+	};
+
+	return why < DMP_START_REASONS ? name[why] : "unknown";
+}
+
 const char *dmp_site_refusal_name(const struct dmp_site *site)
 {
 	static const char * const name[DMP_SITE_REASONS] = {
@@ -320,7 +341,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 	struct dmp_stub_site at = {
 		.site = site->rip, .plan = &plan, .implant = splicer->implant_gva,
 		.agent = splicer->agent_gva, .landing = site->landing,
-		.targets = splicer->targets,
+		.targets = splicer->targets, .guarded = splicer->guarded,
 	};
 	struct dmp_code_page *code = dmp_code_get(mmu, site->rip);
 	u8 bytes[DMP_SPLICE_BYTES_MAX];
@@ -623,6 +644,11 @@ void dmp_site_trap(struct dmp_mmu *mmu, u64 rip, u64 gva, u64 gfn)
 
 	if (!is_served(mmu, rip))
 		return;
+	/* Nor could its stub run there. */
+	if (mmu->loaded && dmp_space_hides(mmu, dmp_table_of(mmu, mmu->loaded->table))) {
+		dmp_break(mmu, DMP_BROKEN_EXPOSED);
+		return;
+	}
 	site = site_of(mmu->splicer, rip);
 	if (!site)
 		return;

@@ -40,10 +40,92 @@ static void free_page(struct dmp_mmu *mmu, u64 hfn)
 	mmu->pages--;
 }
 
+/*
+ * ---- What user mode may not read ----
+ */
+
+static bool is_private_top(const struct dmp_mmu *mmu, unsigned int index)
+{
+	return index - mmu->space.private_top < mmu->space.private_tops;
+}
+
+bool dmp_space_hides(const struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	return mmu->splicer && mmu->splicer->guarded && table->flags & DMP_TABLE_USER;
+}
+
+/*
+ * A root has user mode's code where an entry of that half is user mode's and not NX.
+ * By the guest's own entries, whether A is set or not. What is executable in the
+ * kernel's half, as Linux's vsyscall page may be, is code that the kernel chose.
+ */
+static bool has_user_code(const struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	const u64 user = DMP_PTE_P | DMP_PTE_US;
+	unsigned int i;
+	u64 entry;
+
+	for (i = 0; i < DMP_ENTRIES / 2; i++) {
+		entry = DMP_READ_ONCE(table->guest[i]);
+		if ((entry & user) == user &&
+		    !(entry & DMP_PTE_NX && mmu->paging.flags & DMP_PAGING_NX))
+			return true;
+	}
+	return false;
+}
+
+/* What is kept of a root that was let go of is not its guest's table any more. */
+static void look_at_all(struct dmp_mmu *mmu)
+{
+	struct dmp_root *root;
+	struct dmp_table *table;
+	u32 i;
+
+	for (i = 0; i < mmu->root_end; i++) {
+		root = dmp_root_nth(mmu, i);
+		table = root->table ? dmp_table_of(mmu, root->table) : NULL;
+		if (table && table->flags & DMP_TABLE_HELD)
+			dmp_space_look(mmu, table, 0);
+	}
+}
+
+bool dmp_space_knows(const struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	return has_user_code(mmu, table) == !!(table->flags & DMP_TABLE_USER);
+}
+
+static void hide_private(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	const u64 *tree = tree_root(mmu);
+	unsigned int i, end = mmu->space.private_top + mmu->space.private_tops;
+
+	for (i = mmu->space.private_top; tree && i < end; i++)
+		if (table->entries[i] && table->entries[i] == tree[i])
+			dmp_table_overlay(table, i, 0);
+	dmp_flush(mmu);
+}
+
+void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
+{
+	if (!mmu->splicer || !mmu->splicer->guarded || index >= DMP_ENTRIES / 2 ||
+	    dmp_space_knows(mmu, table))
+		return;
+	table->flags ^= DMP_TABLE_USER;
+	if (dmp_space_hides(mmu, table))
+		hide_private(mmu, table);
+	else
+		mmu->space.grown = true;	/* shown when it is laid over again */
+}
+
+/*
+ * ---- Beginning and end ----
+ */
+
 bool dmp_space_start(struct dmp_mmu *mmu)
 {
 	mmu->space.root_hfn = alloc_page(mmu);
 	mmu->space.version = 1;
+	look_at_all(mmu);
 	return mmu->space.root_hfn;
 }
 
@@ -275,6 +357,14 @@ static const struct dmp_overlay *overlay_find(const struct dmp_mmu *mmu,
 	return NULL;
 }
 
+/* The tree's top, but for what a root is not to show. */
+static u64 top_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		     unsigned int index)
+{
+	return is_private_top(mmu, index) && dmp_space_hides(mmu, table) ? 0 :
+	       tree_root(mmu)[index];
+}
+
 /* A root shows the tree's top wherever it has nothing; others what is noted. */
 u64 dmp_space_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
 		    unsigned int index)
@@ -282,7 +372,7 @@ u64 dmp_space_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
 	const struct dmp_overlay *o;
 
 	if (table->flags & DMP_TABLE_ROOT && mmu->space.root_hfn)
-		return tree_root(mmu)[index];
+		return top_entry(mmu, table, index);
 	if (!(table->flags & DMP_TABLE_OVERLAID))
 		return 0;
 	o = overlay_find(mmu, table, index);
@@ -332,7 +422,8 @@ static bool lay_over(struct dmp_mmu *mmu, struct dmp_table *table,
 	u64 machine;
 
 	for (i = 0; i < DMP_ENTRIES; i++) {
-		if (!tree[i])
+		if (!tree[i] || (table->flags & DMP_TABLE_ROOT &&
+				 !top_entry(mmu, table, i)))
 			continue;
 		machine = table->entries[i];
 		if (machine == tree[i])

@@ -66,6 +66,19 @@ bool dmp_space_is_free(const struct dmp_mmu *mmu, u64 gva);
 bool dmp_space_sync(struct dmp_mmu *mmu);
 
 /*
+ * Entry @index of a root has changed, in the half that is user space: can user mode
+ * run on that root? The private region comes and goes with that where it has to be
+ * hidden.
+ */
+void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index);
+
+/* Whether the root @table shows nothing of the private region. */
+bool dmp_space_hides(const struct dmp_mmu *mmu, const struct dmp_table *table);
+
+/* For the audit: whether dmp_space_look() would say of @table what it has said. */
+bool dmp_space_knows(const struct dmp_mmu *mmu, const struct dmp_table *table);
+
+/*
  * For table.c: what entry @index of @table is while the guest's is not
  * present; whether @machine there is an overlay; @table is no more.
  */

@@ -22,26 +22,6 @@
 #define PUBLIC_START	0x38000000ull
 #define PUBLIC_END	0x30000000ull
 
-const char *dmp_start_refusal_name(enum dmp_start_refusal why)
-{
-	static const char * const name[DMP_START_REASONS] = {
-		[DMP_START_OK]		= "none",
-		[DMP_START_HANDLER]	= "page-fault-handler",
-		[DMP_START_NO_ROOM]	= "no-room",
-		[DMP_START_LAYOUT]	= "memory-layout",
-		[DMP_START_BROKEN]	= "broken",
-		[DMP_START_UNTRUSTED]	= "not-trusted",
-		[DMP_START_MAKER]	= "maker-not-privileged",
-		[DMP_START_LOCKDOWN]	= "host-locked-down",
-		[DMP_START_CPU]		= "host-cpu",
-		[DMP_START_DEBUG]	= "kernel-breakpoint",
-		[DMP_START_DEBUGGER]	= "debugger",
-		[DMP_START_CODE]	= "code-mapped-twice",
-	};
-
-	return why < DMP_START_REASONS ? name[why] : "unknown";
-}
-
 /*
  * ---- The private region ----
  */
@@ -186,8 +166,12 @@ static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
 	if (!first || frames + DMP_CHUNKS_MAX * DMP_PAGE_SIZE >
 		      span << DMP_PAGE_SHIFT)
 		return DMP_START_NO_ROOM;
+	mmu->space.private_top = first;
+	mmu->space.private_tops = tops + 1;
 	implant->window = dmp_top_gva(mmu->paging.levels, first);
 	splicer->frames_gva = dmp_top_gva(mmu->paging.levels, first + tops);
+	splicer->private_gva = implant->window;
+	splicer->private_bytes = (tops + 1) * (span << DMP_PAGE_SHIFT);
 	implant->frames = splicer->frames_gva;
 	implant->frame_mask = ((1ull << gfn_bits) - 1) << DMP_PAGE_SHIFT;
 	implant->leaf_mask = DMP_PTE_P | DMP_PTE_US | DMP_PTE_A |
@@ -279,6 +263,7 @@ static enum dmp_start_refusal place_public(struct dmp_mmu *mmu)
 		.implant = splicer->implant_gva,
 		.public_start = splicer->public_start,
 		.public_end = splicer->public_end,
+		.guarded = splicer->guarded,
 	};
 	__builtin_memcpy(place.hypercall, splicer->hypercall,
 			 sizeof(place.hypercall));
@@ -342,8 +327,8 @@ static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
 		return DMP_START_HANDLER;
 	}
 	splicer->deliver_gva = prologue->stub.gva + prologue->stub.deliver;
-	if (!dmp_filter_deliver(splicer->filter, splicer->filter_gva,
-				splicer->deliver_gva))
+	if (!dmp_filter_deliver(splicer->filter, splicer->guarded,
+				splicer->filter_gva, splicer->deliver_gva))
 		return DMP_START_NO_ROOM;
 	splicer->handler_link = dmp_table_of(mmu, mmu->loaded->table)->
 		entries[dmp_index(prologue->rip, mmu->paging.levels)];
@@ -383,6 +368,7 @@ static void clean(struct dmp_splicer *splicer)
 	struct dmp_implant *implant = splicer->implant;
 	u64 implant_hfn = splicer->implant_hfn;
 	u32 threshold = splicer->threshold, targets = splicer->targets;
+	bool guarded = splicer->guarded;
 	struct dmp_relics *relics = splicer->relics;
 	u8 hypercall[DMP_STUB_HYPERCALL];
 
@@ -393,6 +379,7 @@ static void clean(struct dmp_splicer *splicer)
 	splicer->implant_hfn = implant_hfn;
 	splicer->threshold = threshold;
 	splicer->targets = targets;
+	splicer->guarded = guarded;
 	splicer->relics = relics;
 	__builtin_memcpy(splicer->hypercall, hypercall, sizeof(hypercall));
 }
@@ -488,6 +475,7 @@ static void show_root(struct dmp_mmu *mmu, struct dmp_root *root)
 	implant->root = implant->window + (table->hfn << DMP_PAGE_SHIFT);
 	implant->guest_root = implant->window +
 			      (u64)((char *)table->guest - mmu->va_base);
+	implant->private = dmp_space_hides(mmu, table) ? DMP_PRIVATE_NOWHERE : 0;
 	/* The filter may have raised it, for the root that was loaded then. */
 	if (splicer->filter_root && implant->state & DMP_IMPLANT_LAZY_D) {
 		splicer->filter_root->lazy_d = true;
@@ -497,6 +485,7 @@ static void show_root(struct dmp_mmu *mmu, struct dmp_root *root)
 	implant->state = (root->lazy_d ? DMP_IMPLANT_LAZY_D : 0) |
 			 (mmu->waiting ? DMP_IMPLANT_WAITING : 0) |
 			 (mmu->paging.flags & DMP_PAGING_PCIDS ? DMP_IMPLANT_PCIDS : 0) |
+			 (splicer->guarded ? DMP_IMPLANT_GUARDED : 0) |
 			 (mmu->paging.flags & (DMP_PAGING_NX | DMP_PAGING_SMEP) ?
 			  0 : DMP_IMPLANT_NO_FETCH);
 }
@@ -600,8 +589,8 @@ static void leave_filter(struct dmp_splicer *splicer, bool hypercall,
 {
 	unsigned int offset = regs->rip - splicer->filter_gva;
 
-	hypercall &= offset == dmp_filter_hypercall_offset();
-	dmp_filter_leave(offset, splicer->implant, regs, &left->filter);
+	hypercall &= offset == dmp_filter_hypercall_offset(splicer->guarded);
+	dmp_filter_leave(splicer->guarded, offset, splicer->implant, regs, &left->filter);
 	switch (left->filter.kind) {
 	case DMP_LEFT_FAULT:
 		/* What the agent had begun is taken back. */
@@ -656,6 +645,8 @@ void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs
 	struct dmp_site *site;
 
 	*left = (struct dmp_left){ .kind = DMP_LEFT_OUTSIDE };
+	left->away = splicer->implant->away;
+	splicer->implant->away = 0;
 	if (!dmp_splicer_has(splicer, regs->rip))
 		return;
 	if (dmp_splicer_in_agent(splicer, regs->rip))

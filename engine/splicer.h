@@ -46,6 +46,7 @@ enum dmp_start_refusal {
 	DMP_START_DEBUG,	/* the guest has a breakpoint in its kernel */
 	DMP_START_DEBUGGER,	/* the host's user space debugs it */
 	DMP_START_CODE,		/* its handler, or a site, is mapped twice */
+	DMP_START_EXPOSED,	/* its user mode could read what the implant maps */
 	DMP_START_REASONS
 };
 
@@ -166,6 +167,10 @@ struct dmp_splicer {
 	u32 targets;			/* CR3 values that the CPU lets pass; 0:
 					 * none, DMP_TARGETS_MAX at the most
 					 */
+	bool guarded;			/* the host's CPU lets user mode read what
+					 * is the kernel's (Meltdown): no root that
+					 * user mode can run on has the private region
+					 */
 
 	bool active;
 	bool unsettled;			/* see dmp_splicer_settle() */
@@ -174,6 +179,7 @@ struct dmp_splicer {
 	u64 deliver_gva;		/* what the handler's splice displaced */
 	u64 public_start, public_end;	/* all that is executable is inside */
 	u64 frames_gva;
+	u64 private_gva, private_bytes;	/* the private region */
 	u64 slow_gva;			/* a page that stubs take for a machine
 					 * table which they do not understand
 					 */
@@ -215,7 +221,7 @@ struct dmp_start {
  * dmp_splicer_start() - place the implant and splice the #PF handler
  * @mmu: engaged, with a root loaded
  * @splicer: zeroed but for .implant, .implant_hfn, .hypercall, .threshold,
- *	.relics, .targets
+ *	.relics, .targets, .guarded
  * @start: see there
  *
  * On a refusal nothing has changed, and it may be tried again later: a guest
@@ -351,6 +357,7 @@ struct dmp_left {
 	/* Then dmp_splicer_finish() has to be called, before anything else. */
 	bool unfinished;
 	u8 switched;		/* enum dmp_switched: the host's, with .unfinished */
+	bool away;		/* CR3 may not be the loaded root's: load it */
 	struct dmp_stub_exit stub;
 	struct dmp_filter_left filter;
 	struct dmp_site *site;
@@ -361,6 +368,17 @@ static inline bool dmp_splicer_has(const struct dmp_splicer *splicer, u64 rip)
 	return rip - splicer->public_start <
 	       splicer->public_end - splicer->public_start ||
 	       rip == splicer->prologue.rip;
+}
+
+/*
+ * Code of the implant's at @rip has faulted at @gva, in the private region: the loaded
+ * root does not show it, where .guarded says so. Any lock.
+ */
+static inline bool dmp_splicer_is_exposed(const struct dmp_splicer *splicer, u64 rip,
+					  u64 gva)
+{
+	return splicer->guarded && dmp_splicer_has(splicer, rip) &&
+	       gva - splicer->private_gva < splicer->private_bytes;
 }
 
 static inline bool dmp_splicer_in_agent(const struct dmp_splicer *splicer,

@@ -108,6 +108,7 @@ struct dmp_stub_site {
 	u64 agent;		/* gva of the agent's gate */
 	u8 hypercall[DMP_STUB_HYPERCALL];
 	u8 targets;		/* so many of dmp_implant.target may be in use */
+	bool guarded;		/* dmp_splicer.guarded */
 };
 
 /* What the splice leads to. */

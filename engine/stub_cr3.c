@@ -104,6 +104,10 @@ static void load_target(struct dmp_stub_build *b, const struct regs *r, u8 resum
 	dmp_stub_row(b);
 	take(b, r->temp, DMP_TARGET_ROOT, DMP_IMPLANT_ROOT);
 	take(b, r->temp, DMP_TARGET_GUEST_ROOT, DMP_IMPLANT_GUEST_ROOT);
+	if (b->site->guarded) {
+		take(b, r->temp, DMP_TARGET_PRIVATE, DMP_IMPLANT_PRIVATE);
+		take(b, r->temp, DMP_TARGET_MACHINE, DMP_IMPLANT_HERE);
+	}
 	dmp_emit_mem_imm(&b->e, DMP_OP_MOV_IMM, 0,
 			 dmp_stub_at(b, DMP_IMPLANT_WALK_TAG), ~0ull, 4);
 	dmp_emit_mem(&b->e, DMP_OP_STORE, r->value,

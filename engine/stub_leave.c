@@ -68,6 +68,8 @@ static void give_target(const struct dmp_stub *stub, struct dmp_implant *implant
 	implant->walk_tag = ~0ull;	/* as dmp_filter_forget() */
 	implant->root = target->root;
 	implant->guest_root = target->guest_root;
+	implant->private = target->private;
+	implant->here = target->machine;
 	implant->guest_cr3 = 0 - target->minus_cr3;
 }
 

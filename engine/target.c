@@ -4,6 +4,7 @@
  */
 #include "target.h"
 #include "cache.h"
+#include "space.h"
 #include "table.h"
 
 /* Whether @target's root is what it was, and may be loaded just so. */
@@ -85,33 +86,64 @@ static void name_loaded(struct dmp_mmu *mmu)
 		splicer->target[i].cr3 = loaded.cr3;
 }
 
+/*
+ * Where the private region is, for roots that do not show it: the root loaded last
+ * of those in the list that do.
+ */
+static u64 private_value(const struct dmp_mmu *mmu)
+{
+	const struct dmp_splicer *splicer = mmu->splicer;
+	const struct dmp_target *best = NULL, *target;
+	u32 i;
+
+	for (i = 0; i < splicer->targets_used; i++) {
+		target = &splicer->target[i];
+		if (!dmp_space_hides(mmu, dmp_table_of(mmu, target->root->table)) &&
+		    (!best || target->root->stamp > best->root->stamp))
+			best = target;
+	}
+	return best ? dmp_target_value(best) : DMP_PRIVATE_NOWHERE;
+}
+
 /* What stubs and the filter are to know. */
 static void show(struct dmp_mmu *mmu)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_implant *implant = splicer->implant;
+	const struct dmp_table *table;
 	struct dmp_cr3_target shown;
 	bool lazy_d = mmu->loaded && mmu->loaded->lazy_d;
+	u64 private = private_value(mmu);
 	u32 i;
+
+	/* A loaded root that is not in the list cannot be gone back to. */
+	implant->here = 0;
+	if (implant->private)
+		implant->private = DMP_PRIVATE_NOWHERE;
 
 	for (i = 0; i < DMP_TARGETS_MAX; i++) {
 		const struct dmp_target *target = &splicer->target[i];
 
 		shown = (struct dmp_cr3_target){ 0 };
 		if (i < splicer->targets_used) {
+			table = dmp_table_of(mmu, target->root->table);
 			lazy_d |= target->root->lazy_d;
 			shown.minus_cr3 = 0 - target->cr3;
 			shown.machine = dmp_target_value(target);
 			shown.root = implant->window +
 				     (target->hfn << DMP_PAGE_SHIFT);
 			shown.guest_root = implant->window +
-				(u64)((char *)dmp_table_of(mmu, target->root->table)->guest -
-				      mmu->va_base);
+				(u64)((char *)table->guest - mmu->va_base);
+			shown.private = dmp_space_hides(mmu, table) ? private : 0;
+			if (target->root == mmu->loaded) {
+				implant->here = shown.machine;
+				implant->private = shown.private;
+			}
 		}
 		implant->target[i] = shown;
 	}
 	implant->state = (implant->state & (DMP_IMPLANT_WAITING | DMP_IMPLANT_PCIDS |
-					    DMP_IMPLANT_NO_FETCH)) |
+					    DMP_IMPLANT_NO_FETCH | DMP_IMPLANT_GUARDED)) |
 			 (lazy_d ? DMP_IMPLANT_LAZY_ANY : 0) |
 			 DMP_IMPLANT_TARGETS;
 }

@@ -582,13 +582,30 @@ static bool unlink_old(const struct work *w)
 
 #include "agent_large.h"
 
+/* As has_user_code(), space.c, of one entry. */
+static bool is_user_code(const struct work *w, u64 entry)
+{
+	const u64 user = DMP_PTE_P | DMP_PTE_US;
+
+	return (entry & user) == user &&
+	       !(entry & DMP_PTE_NX && !(w->implant->leaf_mask & DMP_PTE_NX));
+}
+
+/* Whether user mode can run on the root: then it may not show all of the implant. */
+static bool may_change_user(const struct work *w)
+{
+	return w->implant->state & DMP_IMPLANT_GUARDED &&
+	       (is_user_code(w, w->old) ||
+		(is_user_code(w, w->new) && !(w->table->flags & DMP_TABLE_USER)));
+}
+
 static bool follow_link(const struct work *w)
 {
 	bool root = w->table->flags & DMP_TABLE_ROOT;
 
 	/* Where the implant itself may show. */
 	if (w->table->flags & DMP_TABLE_OVERLAID ||
-	    (root && w->index >= DMP_ENTRIES / 2))
+	    (root && (w->index >= DMP_ENTRIES / 2 || may_change_user(w))))
 		return false;
 	if (is_large(w->new) || (is_large(w->old) && !(w->new & DMP_PTE_P)))
 		return follow_large(w);

@@ -18,6 +18,10 @@
  * the interrupted code's, which are on the stack; DF, AC and the like stay),
  * and resolved has taken the error code off the stack.
  *
+ * Where the loaded root may not show the private region, the walk and the agent's
+ * work are done with another root loaded (implant.private), which has the same
+ * implant, and the stack that the CPU's frame is on; `away` says so to the VMM.
+ *
  * Interrupts are off, so only an exit can stop it. `row` says, for each
  * instruction that follows, how the VMM makes an end of it (engine/filter.c).
  */
@@ -60,6 +64,34 @@
 	.irp	reg, rax, rcx, rdx, rsi, rdi, r8, r9, r10
 	restore	\reg
 	.endr
+	.endm
+
+/*
+ * Load another root, by \reg, for as long as the private region is needed. To
+ * \nowhere when none can be loaded without an exit. The VMM loads the old one
+ * again whenever it finds `away`: twice is as good as once.
+ */
+	.macro go_private reg, nowhere
+#ifdef GUARDED
+	mov	IMPLANT(PRIVATE), %\reg
+	test	%\reg, %\reg
+	jz	1002f
+	js	\nowhere
+	movb	$1, IMPLANT(AWAY)
+	mov	%\reg, %cr3
+1002:
+#endif
+	.endm
+
+	.macro come_back reg
+#ifdef GUARDED
+	cmpb	$0, IMPLANT(AWAY)
+	je	1003f
+	mov	IMPLANT(HERE), %\reg
+	mov	%\reg, %cr3
+	movb	$0, IMPLANT(AWAY)
+1003:
+#endif
 	.endm
 
 	.text
@@ -125,14 +157,36 @@ agent:
 	mov	%rsp, implant + DMP_IMPLANT_SAVE + 8 * 4(%rip)
 	row	DMP_FILTER_BEFORE, 1 << 4
 	lea	implant + DMP_IMPLANT_BYTES(%rip), %rsp
+#ifdef GUARDED
+	mov	%rax, implant + DMP_IMPLANT_SAVE(%rip)
+	row	DMP_FILTER_BEFORE, 1 << 4 | 1
+	go_private rax, nowhere
+	restore	rax
+	row	DMP_FILTER_BEFORE, 1 << 4
+#endif
 	.byte	0xe8			/* call, and no relocation */
 	.long	filter - DMP_AGENT_CODE_BYTES + DMP_AGENT_FAULT - (. + 4)
+#ifdef GUARDED
+	mov	%rax, implant + DMP_IMPLANT_SAVE(%rip)
+	row	DMP_FILTER_BEFORE, 1 << 4 | 1
+	come_back rax
+	restore	rax
+	row	DMP_FILTER_BEFORE, 1 << 4
+#endif
 	mov	implant + DMP_IMPLANT_SAVE + 8 * 4(%rip), %rsp
 	cmpl	$DMP_AGENT_DELIVER, implant + DMP_IMPLANT_AGENT + DMP_AGENT_ANSWER(%rip)
 	jb	hypercall
 	je	deliver
 	add	$8, %rsp
 	jmp	resolved
+#ifdef GUARDED
+	row	DMP_FILTER_BEFORE, 1 << 4 | 1
+nowhere:
+	restore	rax
+	mov	implant + DMP_IMPLANT_SAVE + 8 * 4(%rip), %rsp
+	row	DMP_FILTER_BEFORE
+	jmp	hypercall
+#endif
 	row	DMP_FILTER_BEFORE
 
 /* What the hardware calls reserved bits is a trap: a lazy A, or not for us. */
@@ -173,6 +227,7 @@ trap:
 	add	IMPLANT(WINDOW), %rdx
 	.endm
 
+	go_private rax, ask
 	mov	%cr2, %rdi
 	mov	IMPLANT(FRAMES), %r10
 	mov	%rdi, %r9
@@ -235,6 +290,7 @@ commit_writable:
 done:
 	incq	IMPLANT(LAZY_A)
 	row	DMP_FILTER_DONE, saved
+	come_back rax
 	restore_all
 	add	$8, %rsp
 	row	DMP_FILTER_DONE, 0, 1
@@ -297,6 +353,11 @@ walk:
 fail:
 	restore_all
 	jmp	agent
+#ifdef GUARDED
+ask:
+	restore_all
+	jmp	hypercall
+#endif
 code_end:
 
 	.balign	8, 0xcc

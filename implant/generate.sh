@@ -12,14 +12,20 @@ TO=${1:-$TOP/engine}
 FROM=$TOP/implant
 mkdir -p "$OUT"
 
-gcc -c -Wall -Werror -Wa,--fatal-warnings -I"$TOP/engine" -o "$OUT/filter.o" "$FROM/filter.S"
-! readelf -rW "$OUT/filter.o" | grep '^Relocation section' >&2 ||
-	fail "relocations in filter.o: it would not be position-independent"
-ld -nostdlib --fatal-warnings --no-undefined --orphan-handling=error \
-	-T "$FROM/filter.lds" -o "$OUT/filter.elf" "$OUT/filter.o"
-objcopy -O binary -j .text "$OUT/filter.elf" "$OUT/filter.bin"
-objcopy -O binary -j .rows --set-section-flags .rows=alloc "$OUT/filter.elf" "$OUT/filter.rows"
-[ -s "$OUT/filter.bin" ] && [ -s "$OUT/filter.rows" ] || fail "no code or no rows"
+# The filter twice: that for roots without the private region does more.
+build_filter() { # NAME OPTION...
+	local name=$OUT/$1
+	gcc -c -Wall -Werror -Wa,--fatal-warnings -I"$TOP/engine" "${@:2}" -o "$name.o" "$FROM/filter.S"
+	! readelf -rW "$name.o" | grep '^Relocation section' >&2 ||
+		fail "relocations in $1: it would not be position-independent"
+	ld -nostdlib --fatal-warnings --no-undefined --orphan-handling=error \
+		-T "$FROM/filter.lds" -o "$name.elf" "$name.o"
+	objcopy -O binary -j .text "$name.elf" "$name.bin"
+	objcopy -O binary -j .rows --set-section-flags .rows=alloc "$name.elf" "$name.rows"
+	[ -s "$name.bin" ] && [ -s "$name.rows" ] || fail "no code or no rows"
+}
+build_filter filter
+build_filter filter_guarded -DGUARDED
 
 # Entered from user mode, before what the guest does about branches that user mode
 # may have trained: all that an implant may branch by is its own code.
@@ -28,18 +34,40 @@ no_indirect() {
 		fail "indirect branches in $1"
 }
 no_indirect filter
+no_indirect filter_guarded
 
 # Offset of a label.
-at() { # LABEL [filter|agent]
+at() { # LABEL filter|filter_guarded|agent
 	local value
-	value=$(nm "$OUT/${2:-filter}.elf" | awk -v name="$1" '$3 == name { print $1 }')
+	value=$(nm "$OUT/$2.elf" | awk -v name="$1" '$3 == name { print $1 }')
 	[ -n "$value" ] || fail "no label $1"
 	echo $((16#$value))
 }
 
 bytes() { od -An -v -w12 -tx1 "$1" | sed 's/ \(..\)/ 0x\1,/g; s/^ /\t/'; }
 
-define() { printf '#define DMP_FILTER_%s\t%d\t/* %s */\n' "$1" "$2" "$3"; }
+filter_arrays() { # NAME
+	printf 'static const struct dmp_filter_row dmp_%s_rows[] = {\n' "$1"
+	od -An -v -w6 -tu2 "$OUT/$1.rows" | sort -n -k1,1 | awk '{
+		printf "\t{ %d, 0x%04x, %d, %d },\n", $1, $2, $3 % 256, int($3 / 256) }'
+	printf '};\n\nstatic const u8 dmp_%s_code[] = {\n' "$1"
+	bytes "$OUT/$1.bin"
+	printf '};\n\n'
+}
+
+filter_numbers() { # NAME
+	cat <<-END
+	{
+		.code = dmp_$1_code, .bytes = sizeof(dmp_$1_code),
+		.row = dmp_$1_rows, .rows = DMP_ARRAY_SIZE(dmp_$1_rows),
+		.code_end = $(at code_end "$1"), .deliver_end = $(at deliver_end "$1"),
+		.hypercall = $(at hypercall "$1"), .iretq = $(at resolved "$1"),
+		.public_high = $(($(at public_high "$1") - 4)),
+		.public_last = $(($(at public_last "$1") - 4)),
+		.public_first = $(($(at public_first "$1") - 4)),
+	},
+	END
+}
 
 {
 	cat <<-'END'
@@ -54,15 +82,7 @@ define() { printf '#define DMP_FILTER_%s\t%d\t/* %s */\n' "$1" "$2" "$3"; }
 	#include "types.h"
 
 	END
-	define CODE_END "$(at code_end)" "constants follow"
-	define DELIVER_END "$(at deliver_end)" "of a jmp rel32"
-	define HYPERCALL "$(at hypercall)" "3 bytes"
-	define IRETQ "$(at resolved)" "of a resolved fault"
-	define PUBLIC_HIGH $(($(at public_high) - 4)) "of rip: high half"
-	define PUBLIC_LAST $(($(at public_last) - 4)) "low half"
-	define PUBLIC_FIRST $(($(at public_first) - 4)) "low half"
 	cat <<'END'
-
 /* From @offset to the next row's; sorted. */
 struct dmp_filter_row {
 	u16 offset;
@@ -71,12 +91,23 @@ struct dmp_filter_row {
 	u8 popped;	/* the error code */
 };
 
-static const struct dmp_filter_row dmp_filter_rows[] = {
+/* The code, and offsets in it. */
+struct dmp_filter_blob {
+	const u8 *code;
+	const struct dmp_filter_row *row;
+	u16 bytes, rows;
+	u16 code_end;	/* constants follow */
+	u16 deliver_end;	/* of a jmp rel32 */
+	u16 hypercall;	/* 3 bytes */
+	u16 iretq;	/* of a resolved fault */
+	u16 public_high, public_last, public_first;	/* of rip: halves */
+};
+
 END
-	od -An -v -w6 -tu2 "$OUT/filter.rows" | sort -n -k1,1 | awk '{
-		printf "\t{ %d, 0x%04x, %d, %d },\n", $1, $2, $3 % 256, int($3 / 256) }'
-	printf '};\n\nstatic const u8 dmp_filter_code[] = {\n'
-	bytes "$OUT/filter.bin"
+	filter_arrays filter
+	filter_arrays filter_guarded
+	printf '/* By dmp_filter_place.guarded. */\nstatic const struct dmp_filter_blob dmp_filter_blobs[2] = {\n'
+	{ filter_numbers filter; filter_numbers filter_guarded; } | sed 's/^/\t/'
 	printf '};\n\n#endif /* DMP_FILTER_BLOB_H */\n'
 } >"$OUT/filter_blob.h"
 

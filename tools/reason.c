@@ -47,6 +47,8 @@ static const struct reason reasons[] = {
 	  "many writable mappings of the same pages do; it is tried again after a while" },
 	{ "memlock-limit", "whoever made the VM may not lock so much memory",
 	  "start it with a higher limit (ulimit -l, LimitMEMLOCK=) or with CAP_IPC_LOCK" },
+	{ "not-isolated", "the guest's kernel writes page tables while its user mode could read what replaced instructions need (this CPU has Meltdown)",
+	  "a guest with page-table isolation (pti=on) does not; nothing is replaced in it any more; engaging goes on" },
 	{ "reset", "the guest is being reset", "try again when its kernel runs" },
 };
 
@@ -69,6 +71,8 @@ static const struct reason splice_reasons[] = {
 	  "remove its breakpoints" },
 	{ "code-mapped-twice", "the guest maps replaced code, or its page-fault handler, by tables of more than one kind",
 	  "a guest without page-table isolation (nopti) does not" },
+	{ "not-isolated", "the guest's user mode could read the host's memory (this CPU has Meltdown)",
+	  "pti=on for the guest's kernel; kvm.dmp_meltdown=1 if nobody in the guest is to be kept from it" },
 };
 
 static const struct reason *find(const struct reason *r, size_t n,

@@ -155,6 +155,7 @@ static void show_splicer(struct seq_file *s, const struct kvm_dmp_vm *vm)
 			   dmp_start_refusal_name(vm->splice_refusal));
 	if (!sp)
 		return;
+	seq_printf(s, "guarded %d\n", sp->guarded);
 	seq_printf(s, "handler 0x%llx\n", sp->prologue.rip);
 	seq_printf(s, "implant 0x%llx\n", sp->implant_gva);
 	seq_printf(s, "stubs %llu\n", sp->stubs);
@@ -365,7 +366,7 @@ static int code_show(struct seq_file *s, void *v)
 		seq_printf(s, "gva=0x%llx rip=0x%llx bytes=", sp->filter_gva,
 			   sp->filter_gva);
 		show_bytes(s, dmp_hfn_va(&vm->engine->mmu, hfn),
-			   dmp_filter_code_bytes());
+			   dmp_filter_code_bytes(sp->guarded));
 		show_agent(s, vm->engine);
 		show_stub(s, sp, &sp->prologue);
 	}

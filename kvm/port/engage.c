@@ -198,6 +198,7 @@ static struct dmp_paging vcpu_paging(struct kvm_vcpu *vcpu)
 		.levels = kvm_read_cr4_bits(vcpu, X86_CR4_LA57) ? 5 : 4,
 		.guest_phys_bits = cpuid_maxphyaddr(vcpu),
 		.trap_bit = trap_bit(),
+		.trap_fill = shadow_nonpresent_or_rsvd_mask,
 	};
 
 	if (vcpu->arch.efer & EFER_NX)
@@ -344,6 +345,8 @@ static enum dmp_reason broken_reason(enum dmp_broken why)
 		return DMP_REASON_CODE;
 	case DMP_BROKEN_WORK:
 		return DMP_REASON_WORK;
+	case DMP_BROKEN_EXPOSED:
+		return DMP_REASON_EXPOSED;
 	default:
 		return DMP_REASON_BROKEN;
 	}

@@ -24,6 +24,15 @@ static bool trust;
 module_param_named(dmp_trust, trust, bool, 0644);
 MODULE_PARM_DESC(dmp_trust, "Trust the kernels of guests in mode on with this host's memory, if their VM's maker has CAP_SYS_RAWIO (default N: mode on is mode engaged)");
 
+/*
+ * On a CPU with Meltdown user mode can read what page tables map for the kernel. There
+ * the private region is in no root that user mode can run on (dmp_splicer.guarded),
+ * and a guest without page-table isolation has nothing replaced.
+ */
+static bool meltdown;
+module_param_named(dmp_meltdown, meltdown, bool, 0644);
+MODULE_PARM_DESC(dmp_meltdown, "On CPUs with Meltdown let the user mode of guests in mode on read this host's memory: for guests without page-table isolation (default N)");
+
 static unsigned int threshold = DMP_SITE_THRESHOLD;
 module_param_named(dmp_threshold, threshold, uint, 0644);
 MODULE_PARM_DESC(dmp_threshold, "Traps at an instruction before it is replaced (default 8)");
@@ -89,6 +98,7 @@ bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 	s->implant = page_address(e->implant);
 	s->implant_hfn = page_to_pfn(e->implant);
 	s->threshold = max(READ_ONCE(threshold), 1u);
+	s->guarded = boot_cpu_has_bug(X86_BUG_CPU_MELTDOWN) && !READ_ONCE(meltdown);
 	if (kvm_x86_ops.dmp_set_targets)
 		static_branch_enable(&kvm_dmp_targets);
 	BUILD_BUG_ON(sizeof(s->hypercall) != sizeof(kvm_x86_ops.dmp->hypercall));
@@ -167,6 +177,8 @@ void kvm_dmp_splice_start(struct kvm_vcpu *vcpu)
 	/* Such a guest would be engaged and disengaged for ever. */
 	else if (vm->policy.by_reason[DMP_REASON_CODE])
 		vm->splice_refusal = DMP_START_CODE;
+	else if (e->splicer->guarded && vm->policy.by_reason[DMP_REASON_EXPOSED])
+		vm->splice_refusal = DMP_START_EXPOSED;
 	else if (vcpu->guest_debug)
 		vm->splice_refusal = DMP_START_DEBUGGER;
 	else if (kvm_dmp_watches_kernel(vcpu))

@@ -6,9 +6,8 @@
  * INV: after __kvm_dmp_leave() nobody finds RIP, a register or the frame of an
  * exception to be the implant's.
  */
-#include <asm/desc_defs.h>
-
 #include "engine.h"
+#include "frame.h"
 #include "target.h"
 #include "mmu.h"
 #include "x86.h"
@@ -112,6 +111,15 @@ static void trace_leave(struct kvm_vcpu *vcpu, u64 rip, u64 home)
 			    &vcpu->arch.dmp->left);
 }
 
+/* Filter and agent had another root loaded; implant->root is the guest's own. */
+static void come_back(struct kvm_vcpu *vcpu)
+{
+	const struct dmp_implant *implant = vcpu->arch.dmp->splicer->implant;
+
+	static_call(kvm_x86_load_mmu_pgd)(vcpu, implant->root - implant->window,
+					  implant->levels);
+}
+
 static void leave(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
@@ -131,6 +139,8 @@ static void leave(struct kvm_vcpu *vcpu)
 		kvm_rip_write(vcpu, regs.rip);
 	if (regs.rflags != was.rflags)
 		static_call(kvm_x86_set_rflags)(vcpu, regs.rflags);
+	if (d->left.away)
+		come_back(vcpu);
 	trace_leave(vcpu, was.rip, regs.rip);
 }
 
@@ -214,114 +224,6 @@ static struct kvm_dmp_engine *finish(struct kvm_vcpu *vcpu)
  * ---- The frame of a page fault ----
  */
 
-/* What the CPU pushes, and the error code above; SDM vol. 3, 6.14.2. */
-struct fault_frame {
-	u64 error_code;
-	u64 rip, cs, rflags, rsp, ss;
-};
-
-#define TYPE_CODE	8
-#define TYPE_CONFORMING	4
-#define TYPE_WRITABLE	2
-
-/* Whether IRET to @selector's privilege level would take it for CS, or SS. */
-static bool may_return_to(const struct desc_struct *desc, u16 selector, int seg)
-{
-	unsigned int rpl = selector & SEGMENT_RPL_MASK;
-
-	if (!desc->p || !desc->s)
-		return false;
-	if (seg == VCPU_SREG_SS)
-		return (desc->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE &&
-		       desc->dpl == rpl;
-	return desc->type & TYPE_CODE && !(desc->l && desc->d) &&
-	       (desc->type & TYPE_CONFORMING ? desc->dpl <= rpl : desc->dpl == rpl);
-}
-
-static bool is_null(u16 selector)
-{
-	return !(selector & ~SEGMENT_RPL_MASK);
-}
-
-/*
- * The segment that @selector names in the guest's tables, as IRET loads it. They may
- * have changed since the CPU had it: the guest's memory is not only the guest's.
- */
-static bool load_segment(struct kvm_vcpu *vcpu, u16 selector, int seg)
-{
-	struct kvm_segment var, ldt;
-	struct x86_exception e;
-	struct desc_struct desc = { .dpl = selector & SEGMENT_RPL_MASK };
-	struct desc_ptr gdt;
-	u64 table, limit;
-
-	static_call(kvm_x86_get_gdt)(vcpu, &gdt);
-	kvm_get_segment(vcpu, &ldt, VCPU_SREG_LDTR);
-	table = selector & SEGMENT_TI_MASK ? ldt.base : gdt.address;
-	limit = selector & SEGMENT_TI_MASK ? ldt.limit : gdt.size;
-	/* The kernel's SS may be none, in 64-bit mode. */
-	if (!(seg == VCPU_SREG_SS && is_null(selector) && !desc.dpl) &&
-	    ((selector | 7) > limit ||
-	     kvm_read_guest_virt(vcpu, table + (selector & ~7), &desc,
-				 sizeof(desc), &e) ||
-	     !may_return_to(&desc, selector, seg)))
-		return false;
-	var = (struct kvm_segment){
-		.base = get_desc_base(&desc),
-		.limit = desc.g ? get_desc_limit(&desc) << 12 | 0xfff :
-				  get_desc_limit(&desc),
-		.selector = selector,
-		.type = desc.type | 1,
-		.present = desc.p, .unusable = !desc.p, .dpl = desc.dpl, .db = desc.d, .s = desc.s,
-		.l = desc.l, .g = desc.g, .avl = desc.avl,
-	};
-	static_call(kvm_x86_set_segment)(vcpu, &var, seg);
-	return true;
-}
-
-/*
- * As IRET would (SDM vol. 2A), from the frame at @rsp: RIP, CS, RFLAGS, RSP,
- * SS; all that is the implant's in it becomes the guest's. False when the
- * guest's memory is not there, or a segment is none: then its next step faults
- * likewise.
- */
-static bool unwind(struct kvm_vcpu *vcpu, u64 rip, const struct fault_frame *f)
-{
-	struct kvm_segment cs, ss;
-
-	kvm_get_segment(vcpu, &cs, VCPU_SREG_CS);
-	kvm_get_segment(vcpu, &ss, VCPU_SREG_SS);
-	if ((u16)f->cs != cs.selector &&
-	    !load_segment(vcpu, f->cs, VCPU_SREG_CS))
-		return false;
-	/* An IST empties SS without another CS. */
-	if ((u16)f->ss != ss.selector &&
-	    !load_segment(vcpu, f->ss, VCPU_SREG_SS))
-		return false;
-	kvm_rip_write(vcpu, rip);
-	kvm_rsp_write(vcpu, f->rsp);
-	static_call(kvm_x86_set_rflags)(vcpu, f->rflags);
-	return true;
-}
-
-/* The agent's stack is in no memory of the guest's. */
-static bool read_frame(struct kvm_vcpu *vcpu, unsigned int skip,
-		       struct fault_frame *frame)
-{
-	const struct dmp_splicer *s = vcpu->arch.dmp->splicer;
-	u64 rsp = kvm_rsp_read(vcpu);
-	struct x86_exception e;
-
-	frame->error_code = 0;
-	if (s && rsp - s->implant_gva <= DMP_IMPLANT_BYTES - sizeof(*frame)) {
-		memcpy((u8 *)frame + skip, (u8 *)s->implant + (rsp - s->implant_gva),
-		       sizeof(*frame) - skip);
-		return true;
-	}
-	return !kvm_read_guest_virt(vcpu, rsp, (u8 *)frame + skip,
-				    sizeof(*frame) - skip, &e);
-}
-
 /* User mode may have jumped to the implant: its RIP is its own. */
 static bool is_users(const struct fault_frame *frame)
 {
@@ -339,8 +241,8 @@ static int resume_interrupted(struct kvm_vcpu *vcpu, unsigned int skip)
 {
 	struct fault_frame frame;
 
-	if (!read_frame(vcpu, skip, &frame) ||
-	    !unwind(vcpu, frame_home(vcpu, &frame), &frame))
+	if (!kvm_dmp_read_frame(vcpu, skip, &frame) ||
+	    !kvm_dmp_unwind(vcpu, frame_home(vcpu, &frame), &frame))
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 	return 1;
 }
@@ -396,22 +298,28 @@ static void note_begun(struct kvm_vcpu *vcpu)
 	struct fault_frame frame;
 
 	d->begun.handler = kvm_rip_read(vcpu);
-	d->begun.pending = read_frame(vcpu, 0, &frame);
+	d->begun.pending = kvm_dmp_read_frame(vcpu, 0, &frame);
 	if (d->begun.pending)
 		d->begun.home = frame_home(vcpu, &frame);
 }
 
+static bool is_exposed(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
+{
+	return dmp_splicer_is_exposed(vcpu->arch.dmp->splicer, frame->rip, vcpu->arch.cr2);
+}
+
 /*
  * A fault in the agent, which takes none: something that it relies on does not
- * hold. What it was doing is done by the VMM, and then it is over.
+ * hold. Or of a stub that does not find the private region where it runs. What it was
+ * doing is done by the VMM, and then it is over.
  */
-static int agent_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
+static int implant_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
 {
 	struct kvm_dmp_vm *vm = vcpu->kvm->arch.dmp;
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 	struct kvm_dmp_engine *e = NULL;
 
-	if (!unwind(vcpu, frame->rip, frame))
+	if (!kvm_dmp_unwind(vcpu, frame->rip, frame))
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 	leave(vcpu);
 	if (d->left.kind == DMP_LEFT_FAULT_BEGUN)
@@ -419,7 +327,8 @@ static int agent_faulted(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
 	mutex_lock(&vm->engine_lock);
 	kvm_dmp_finish(vcpu);
 	if (vm->engaged && vm->engine->mmu.splicer == d->splicer) {
-		dmp_mmu_stuck(&vm->engine->mmu);
+		dmp_mmu_end(&vm->engine->mmu, is_exposed(vcpu, frame) ?
+			    DMP_BROKEN_EXPOSED : DMP_BROKEN_STUCK);
 		e = kvm_dmp_engine_check(vcpu->kvm);
 	}
 	mutex_unlock(&vm->engine_lock);
@@ -440,7 +349,7 @@ static bool go_to_relic(struct kvm_vcpu *vcpu, const struct fault_frame *frame, 
 	if (!relic && !astray)
 		return false;
 	*ret = 1;
-	if (!unwind(vcpu, frame->rip, frame)) {
+	if (!kvm_dmp_unwind(vcpu, frame->rip, frame)) {
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 		return true;
 	}
@@ -464,10 +373,11 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 
 	++vcpu->stat.pf_taken;
 	kvm_dmp_note(vcpu, DMP_KIND_PF_HIDDEN);
-	if (!read_frame(vcpu, 0, &frame))
+	if (!kvm_dmp_read_frame(vcpu, 0, &frame))
 		return resume_interrupted(vcpu, 0);
-	if (!is_users(&frame) && dmp_splicer_in_agent(d->splicer, frame.rip))
-		return agent_faulted(vcpu, &frame);
+	if (!is_users(&frame) && (dmp_splicer_in_agent(d->splicer, frame.rip) ||
+				  is_exposed(vcpu, &frame)))
+		return implant_faulted(vcpu, &frame);
 	/* INT $14 in the kernel: no error code, but its RIP. */
 	if (frame.error_code >> 32)
 		return deliver(vcpu, &frame, frame.error_code, frame.rip);
@@ -495,7 +405,7 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 		return deliver(vcpu, &frame, fault.error_code, home);
 	if (e)
 		d->resume = NULL;
-	if (!unwind(vcpu, home, &frame))
+	if (!kvm_dmp_unwind(vcpu, home, &frame))
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 	kvm_dmp_engine_drop(e);
 	be_idle(d);
@@ -714,8 +624,8 @@ void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu)
 	if (!d->begun.pending || kvm_rip_read(vcpu) != d->begun.handler)
 		return;
 	d->begun.pending = false;
-	if (!read_frame(vcpu, 0, &frame) ||
-	    !unwind(vcpu, d->begun.home, &frame))
+	if (!kvm_dmp_read_frame(vcpu, 0, &frame) ||
+	    !kvm_dmp_unwind(vcpu, d->begun.home, &frame))
 		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 }
 

@@ -222,11 +222,15 @@ void case_make(struct world *world, struct filter_case *c)
 	c->lazy = !world_one_in(world, 4);
 	c->state = world_random(world) & DMP_IMPLANT_LAZY_D;
 	c->answer = world_random(world) % (DMP_AGENT_RESOLVED + 1);
+	if (world->guarded)
+		c->private = (const u64[]){ 0, PRIVATE_CR3, PRIVATE_CR3, DMP_PRIVATE_NOWHERE }
+			[world_random(world) % 4];
 	c->tables.levels = 4 + world_random(world) % 2;
 	c->paging = (struct dmp_paging){
 		.levels = c->tables.levels,
 		.flags = world_one_in(world, 4) ? 0 : DMP_PAGING_NX,
 		.trap_bit = TRAP_BIT,
+		.trap_fill = world_one_in(world, 2) ? 0x1full << 41 : 0,
 	};
 	c->leaf_mask = DMP_PTE_P | DMP_PTE_US | DMP_PTE_A | (DMP_PTE_ADDR & ~FRAME_MASK);
 	if (!(c->paging.flags & DMP_PAGING_NX))
@@ -271,6 +275,9 @@ void case_place(struct world *world, const struct filter_case *c)
 	implant->walk_guest = c->walk.guest;
 	implant->walk_denied = c->walk.denied;
 	implant->lazy = dmp_make_trap(&c->paging, DMP_TRAP_LAZY);
+	implant->private = c->private;
+	implant->here = HERE_CR3;
+	world_come_back(world);
 	world_set_fault(world, &c->fault);
 }
 
@@ -293,9 +300,9 @@ void case_print(const struct filter_case *c, const struct expected *want)
 	const struct tables *t = &c->tables;
 	unsigned int level;
 
-	fprintf(stderr, "error code %llx, rip %llx, cr2 %llx, state %x, agent's answer %u, leaf mask %llx; %s\n",
+	fprintf(stderr, "error code %llx, rip %llx, cr2 %llx, state %x, agent's answer %u, leaf mask %llx, private region %llx; %s\n",
 		c->fault.frame[0], c->fault.frame[1], c->fault.cr2, c->state, c->answer,
-		c->leaf_mask, name[want->outcome]);
+		c->leaf_mask, c->private, name[want->outcome]);
 	for (level = t->levels; level; level--)
 		fprintf(stderr, "  level %u: guest %016llx machine %016llx\n", level,
 			t->guest[level], t->machine[level]);

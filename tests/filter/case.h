@@ -30,6 +30,7 @@ struct filter_case {
 	u64 leaf_mask;
 	u32 state;
 	u32 answer;		/* of the agent, should it be asked */
+	u64 private;		/* dmp_implant.private */
 	enum memory memory;
 	struct walk walk;	/* in the implant, before */
 	struct walk right;	/* what a walk finds, if it gets to level 1 */

@@ -46,6 +46,12 @@ static bool guest_allows(const struct world *world, const struct filter_case *c,
 	return dmp_perm_allows(&c->paging, &perm, access);
 }
 
+/* Neither filter nor agent can look at anything. */
+static bool is_nowhere(const struct filter_case *c)
+{
+	return c->private == DMP_PRIVATE_NOWHERE;
+}
+
 /* The agent is a stand-in, with an answer chosen beforehand. */
 static void expect_agent(const struct filter_case *c, struct expected *want)
 {
@@ -56,7 +62,9 @@ static void expect_agent(const struct filter_case *c, struct expected *want)
 	};
 
 	want->outcome = outcome[c->answer];
-	want->by_agent = c->answer == DMP_AGENT_RESOLVED;
+	if (is_nowhere(c))
+		want->outcome = HYPERCALL;
+	want->by_agent = want->outcome == RESOLVED;
 }
 
 static void expect_lazy(const struct world *world, const struct filter_case *c,
@@ -66,7 +74,7 @@ static void expect_lazy(const struct world *world, const struct filter_case *c,
 	u64 entry = c->tables.guest[1], gfn = dmp_pte_gfn(entry), leaf;
 
 	expect_agent(c, want);
-	if (!machine_is_lazy(c) || !guest_allows(world, c, access))
+	if (is_nowhere(c) || !machine_is_lazy(c) || !guest_allows(world, c, access))
 		return;
 	leaf = world->records[gfn].leaf;
 	if (entry & DMP_PTE_RW && !(leaf & DMP_PTE_RW))

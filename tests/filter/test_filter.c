@@ -30,6 +30,14 @@ static unsigned long long env(const char *name, unsigned long long otherwise)
 	return value ? strtoull(value, NULL, 0) : otherwise;
 }
 
+/* Which of the two filters: a test's initial state. */
+static bool guarded_too[2] = { false, true };
+
+static bool is_guarded(void **state)
+{
+	return *(bool *)*state;
+}
+
 /* A case under way. */
 struct trial {
 	struct world *world;
@@ -130,7 +138,7 @@ static void check_left(const struct trial *t, unsigned int offset,
 
 	CHECK(t, offset, left->kind != DMP_LEFT_NOWHERE);
 	check_regs(t, offset, regs, out);
-	CHECK(t, offset, regs->rip == FILTER_GVA + (out ? DMP_FILTER_IRETQ : 0));
+	CHECK(t, offset, regs->rip == FILTER_GVA + (out ? t->world->blob->iretq : 0));
 	CHECK(t, offset, lazy_a == (out && !t->want.by_agent));
 	if (out)
 		check_after(t, offset);
@@ -175,7 +183,8 @@ static void leave_on_paper(struct world *world, unsigned int offset)
 	memcpy(&copy, world->implant, offsetof(struct dmp_implant, cache));
 	world_get_regs(world, &regs);
 	CHECK(t, offset, regs.rip == FILTER_GVA + offset);
-	dmp_filter_leave(offset, &copy, &regs, &left);
+	dmp_filter_leave(world->guarded, offset, &copy, &regs, &left);
+	CHECK(t, offset, world_is_where_it_says(world));
 	CHECK(t, offset, left.kind <= DMP_LEFT_RESOLVED && left.kind >= t->stage);
 	t->stage = left.kind;
 	t->hits[left.kind]++;
@@ -201,6 +210,7 @@ static void check_end(const struct trial *t, enum outcome outcome)
 	struct dmp_filter_regs regs;
 
 	CHECK(t, 0, outcome == t->want.outcome);
+	CHECK(t, 0, !t->world->implant->away && world_is_where_it_says(t->world));
 	world_get_regs(t->world, &regs);
 	check_regs(t, 0, &regs, outcome == RESOLVED);
 	CHECK(t, 0, t->world->implant->state == t->want.state);
@@ -242,10 +252,10 @@ static void check_all_ran(const struct world *world)
 {
 	unsigned int i;
 
-	for (i = 0; i < DMP_FILTER_CODE_END; i++) {
-		if (i >= DMP_FILTER_HYPERCALL && i < DMP_FILTER_HYPERCALL + 5)
+	for (i = 0; i < world->blob->code_end; i++) {
+		if (i >= world->blob->hypercall && i < world->blob->hypercall + 5u)
 			continue;
-		if (i == DMP_FILTER_IRETQ || i == DMP_FILTER_IRETQ + 1)
+		if (i == world->blob->iretq || i == world->blob->iretq + 1u)
 			continue;
 		if (!world->ran[i])
 			fail_msg("no case came to offset %u", i);
@@ -256,12 +266,11 @@ static void check_all_ran(const struct world *world)
 static void test_cases(void **state)
 {
 	static struct rest rest;
-	struct trial t = { .world = world_new(seed) };
+	struct trial t = { .world = world_new(seed, is_guarded(state)) };
 	u64 cases = env("DMP_STEPS", CASES);
 	unsigned int count[OUTCOMES] = { 0 };
 	enum outcome outcome;
 
-	(void)state;
 	t.world->on_step_data = &t;
 	for (t.number = 0; t.number < cases; t.number++) {
 		trial_start(&t);
@@ -300,8 +309,9 @@ static enum outcome interrupt(struct trial *t)
 		return outcome;
 	world_get_regs(world, &regs);
 	offset = regs.rip - FILTER_GVA;
-	CHECK(t, offset, offset < DMP_FILTER_CODE_END);
-	dmp_filter_leave(offset, world->implant, &regs, &left);
+	CHECK(t, offset, offset < world->blob->code_end);
+	dmp_filter_leave(world->guarded, offset, world->implant, &regs, &left);
+	world_come_back(world);
 	finish(t, offset, &left);
 	/* Whatever else uses the slots meanwhile: they are nobody's now. */
 	memset(world->implant->save, 0x5a, sizeof(world->implant->save));
@@ -313,10 +323,9 @@ static enum outcome interrupt(struct trial *t)
 
 static void test_interrupted(void **state)
 {
-	struct trial t = { .world = world_new(seed + 1) };
+	struct trial t = { .world = world_new(seed + 1, is_guarded(state)) };
 	u64 cases = env("DMP_STEPS", CASES);
 
-	(void)state;
 	for (t.number = 0; t.number < cases; t.number++) {
 		trial_start(&t);
 		check_end(&t, interrupt(&t));
@@ -331,12 +340,11 @@ static void test_interrupted(void **state)
  */
 static void test_raced(void **state)
 {
-	struct trial t = { .world = world_new(seed + 2) };
+	struct trial t = { .world = world_new(seed + 2, is_guarded(state)) };
 	u64 cases = env("DMP_STEPS", CASES), entry;
 	unsigned int lost = 0;
 	enum outcome outcome;
 
-	(void)state;
 	for (t.number = 0; t.number < cases; t.number++) {
 		trial_start(&t);
 		/* Who loses is seen by the hypercall. */
@@ -383,6 +391,9 @@ struct path {
 	unsigned int most;	/* instructions, with the jump in and iretq */
 };
 
+/* Two loads of CR3, and what belongs to them. */
+#define GO_AND_COME_BACK	16
+
 #define LAZY_READ	(DMP_PF_U | DMP_PF_RSVD)
 #define KERNEL_RIP	0xffffffff81234567ull
 
@@ -417,6 +428,7 @@ static void path_make(struct trial *t, const struct path *path)
 	do {
 		case_make(t->world, c);
 		c->state = 0;
+		c->private = t->world->guarded ? PRIVATE_CR3 : 0;
 		c->answer = DMP_AGENT_ASK;
 		c->tables.guest[1] &= ~(DMP_PTE_RW | DMP_PTE_D | DMP_PTE_A);
 		c->tables.guest[1] |= path->leaf;
@@ -432,21 +444,20 @@ static void path_make(struct trial *t, const struct path *path)
 
 static void test_cost(void **state)
 {
-	struct trial t = { .world = world_new(seed + 3) };
-	unsigned int i, cost;
+	struct trial t = { .world = world_new(seed + 3, is_guarded(state)) };
+	unsigned int i, cost, most;
 	enum outcome outcome;
 
-	(void)state;
 	for (i = 0; i < DMP_ARRAY_SIZE(paths); i++) {
 		path_make(&t, &paths[i]);
 		outcome = world_run(t.world);
 		check_end(&t, outcome);
 		/* The jump in, and the iretq, which the run stops before. */
 		cost = t.world->steps + 1 + (outcome == RESOLVED);
+		most = paths[i].most + (t.world->guarded ? GO_AND_COME_BACK : 0);
 		print_message("  %-45s %3u instructions\n", paths[i].name, cost);
-		if (cost > paths[i].most)
-			fail_msg("%s: %u instructions, at most %u", paths[i].name, cost,
-				 paths[i].most);
+		if (cost > most)
+			fail_msg("%s: %u instructions, at most %u", paths[i].name, cost, most);
 	}
 	world_free(t.world);
 }
@@ -455,10 +466,9 @@ static void test_cost(void **state)
 static void test_return(void **state)
 {
 	static const u64 frame[5] = { DELIVER_GVA + 8, 0x23, 0x202, 0x00007ffdeadbeef8, 0x1b };
-	struct trial t = { .world = world_new(seed + 4) };
+	struct trial t = { .world = world_new(seed + 4, is_guarded(state)) };
 	struct dmp_filter_regs regs;
 
-	(void)state;
 	path_make(&t, &paths[4]);
 	memcpy(&t.c.fault.frame[1], frame, sizeof(frame));
 	world_set_fault(t.world, &t.c.fault);
@@ -488,8 +498,8 @@ static void test_install(void **state)
 
 	(void)state;
 	assert_int_equal(dmp_filter_install(code, sizeof(code), &good), DMP_FILTER_INSTALLED);
-	assert_memory_equal(code + dmp_filter_hypercall_offset(), good.hypercall, 3);
-	assert_memory_equal(code + dmp_filter_hypercall_offset() + 3, "\x0f\x0b", 2);
+	assert_memory_equal(code + dmp_filter_hypercall_offset(false), good.hypercall, 3);
+	assert_memory_equal(code + dmp_filter_hypercall_offset(false) + 3, "\x0f\x0b", 2);
 	assert_int_equal(code[sizeof(code) - 1], 0xcc);
 	assert_int_equal(dmp_filter_install(code, sizeof(dmp_filter_code), &good),
 			 DMP_FILTER_INSTALLED);
@@ -509,10 +519,10 @@ static void test_install(void **state)
 	place = good;	/* up to the boundary, exclusive */
 	place.public_end = 0;
 	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_INSTALLED);
-	assert_true(dmp_filter_deliver(code, FILTER_GVA, DELIVER_GVA));
+	assert_true(dmp_filter_deliver(code, false, FILTER_GVA, DELIVER_GVA));
 	memcpy(was, code, sizeof(code));
-	assert_false(dmp_filter_deliver(code, FILTER_GVA, FILTER_GVA + (1ull << 31) + 4096));
-	assert_false(dmp_filter_deliver(code, FILTER_GVA, DELIVER_GVA - (1ull << 32)));
+	assert_false(dmp_filter_deliver(code, false, FILTER_GVA, FILTER_GVA + (1ull << 31) + 4096));
+	assert_false(dmp_filter_deliver(code, false, FILTER_GVA, DELIVER_GVA - (1ull << 32)));
 	assert_memory_equal(code, was, sizeof(code));
 }
 
@@ -521,31 +531,39 @@ static void test_rows(void **state)
 {
 	static struct dmp_implant implant;
 	struct dmp_filter_regs regs = { .rip = 1234 };
+	const struct dmp_filter_blob *blob;
 	struct dmp_filter_left left;
-	size_t i;
+	unsigned int i, k;
 
 	(void)state;
-	dmp_filter_leave(DMP_FILTER_CODE_END, &implant, &regs, &left);
-	assert_int_equal(left.kind, DMP_LEFT_NOWHERE);
-	dmp_filter_leave(~0u, &implant, &regs, &left);
-	assert_int_equal(left.kind, DMP_LEFT_NOWHERE);
-	assert_true(regs.rip == 1234);
-	assert_int_equal(dmp_filter_rows[0].offset, 0);
-	for (i = 1; i < DMP_ARRAY_SIZE(dmp_filter_rows); i++)
-		assert_true(dmp_filter_rows[i].offset > dmp_filter_rows[i - 1].offset);
-	assert_true(dmp_filter_rows[i - 1].offset < DMP_FILTER_CODE_END);
+	for (k = 0; k < DMP_ARRAY_SIZE(dmp_filter_blobs); k++) {
+		blob = &dmp_filter_blobs[k];
+		dmp_filter_leave(k, blob->code_end, &implant, &regs, &left);
+		assert_int_equal(left.kind, DMP_LEFT_NOWHERE);
+		dmp_filter_leave(k, ~0u, &implant, &regs, &left);
+		assert_int_equal(left.kind, DMP_LEFT_NOWHERE);
+		assert_true(regs.rip == 1234);
+		assert_int_equal(blob->row[0].offset, 0);
+		for (i = 1; i < blob->rows; i++)
+			assert_true(blob->row[i].offset > blob->row[i - 1].offset);
+		assert_true(blob->row[i - 1].offset < blob->code_end);
+	}
 }
+
+#define BOTH(test) \
+	{ #test, test, NULL, NULL, &guarded_too[0] }, \
+	{ #test ", without the private region", test, NULL, NULL, &guarded_too[1] }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_install),
 		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_cost),
-		cmocka_unit_test(test_return),
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_interrupted),
-		cmocka_unit_test(test_raced),
+		BOTH(test_cost),
+		BOTH(test_return),
+		BOTH(test_cases),
+		BOTH(test_interrupted),
+		BOTH(test_raced),
 	};
 
 	seed = env("DMP_SEED", env("DMP_RUN_SEED", (unsigned long long)time(NULL)));

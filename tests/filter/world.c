@@ -39,10 +39,33 @@ bool world_one_in(struct world *world, unsigned int n)
 	return world_random(world) % n == 0;
 }
 
-static bool is_end(u64 rip)
+static bool is_end(const struct world *world, u64 rip)
 {
-	return rip == DELIVER_GVA || rip == FILTER_GVA + DMP_FILTER_HYPERCALL ||
-	       rip == FILTER_GVA + DMP_FILTER_IRETQ;
+	return rip == DELIVER_GVA || rip == FILTER_GVA + world->blob->hypercall ||
+	       rip == FILTER_GVA + world->blob->iretq;
+}
+
+static u64 cr3_of(const struct world *world)
+{
+	u64 cr3;
+
+	must(uc_reg_read(world->uc, UC_X86_REG_CR3, &cr3), "cr3");
+	return cr3;
+}
+
+/* Whether the root that is loaded has the private region. */
+static bool has_private(const struct world *world)
+{
+	return !world->implant->private || cr3_of(world) == PRIVATE_CR3;
+}
+
+static void on_private(uc_engine *uc, uc_mem_type type, uint64_t gva, int size,
+		       int64_t value, void *data)
+{
+	struct world *world = data;
+
+	(void)uc, (void)type, (void)gva, (void)size, (void)value;
+	world->exposed |= !has_private(world);
 }
 
 /* On a stack of its own, and with nothing in its log yet. */
@@ -63,13 +86,14 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 		world->on_step(world, offset);
 	if (world->returning)
 		return;
-	if (is_end(rip) || (world->stop_at && world->steps + 1 == world->stop_at &&
+	if (is_end(world, rip) || (world->stop_at && world->steps + 1 == world->stop_at &&
 			     offset < DMP_PAGE_SIZE)) {
 		uc_emu_stop(uc);
 		return;
 	}
 	if (offset >= DMP_PAGE_SIZE) {	/* the agent's */
 		world->agent_lost |= !is_agent_ready(world);
+		world->exposed |= !has_private(world);
 		return;
 	}
 	world->steps++;
@@ -103,20 +127,23 @@ static void set_gdt(struct world *world)
 	must(uc_reg_write(world->uc, UC_X86_REG_GDTR, &gdtr), "gdtr");
 }
 
-struct world *world_new(u64 seed)
+struct world *world_new(u64 seed, bool guarded)
 {
-	static const struct dmp_filter_place place = {
+	const struct dmp_filter_place place = {
 		.filter = FILTER_GVA,
 		.implant = IMPLANT_GVA,
 		.public_start = PUBLIC_START,
 		.public_end = PUBLIC_END,
 		.hypercall = { 0x0f, 0x01, 0xd9 },
+		.guarded = guarded,
 	};
 	struct world *world = calloc(1, sizeof(*world));
 	unsigned int hfn, i;
 	uc_hook hook;
 
 	world->rng = seed;
+	world->guarded = guarded;
+	world->blob = &dmp_filter_blobs[guarded];
 	must(uc_open(UC_ARCH_X86, UC_MODE_64, &world->uc), "open");
 	/* hfn 0 stays unmapped: nothing may be read through a frame without RAM. */
 	world->memory = pages(world, WINDOW_GVA, HFNS, 1);
@@ -131,8 +158,12 @@ struct world *world_new(u64 seed)
 	memset(pages(world, DELIVER_GVA, 1, 0), 0xcc, DMP_PAGE_SIZE);
 	set_gdt(world);
 	if (dmp_filter_install(world->code, DMP_PAGE_SIZE, &place) != DMP_FILTER_INSTALLED ||
-	    !dmp_filter_deliver(world->code, FILTER_GVA, DELIVER_GVA))
+	    !dmp_filter_deliver(world->code, guarded, FILTER_GVA, DELIVER_GVA))
 		abort();
+	must(uc_hook_add(world->uc, &hook, UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, on_private,
+			 world, WINDOW_GVA, WINDOW_GVA + HFNS * DMP_PAGE_SIZE - 1), "hook");
+	must(uc_hook_add(world->uc, &hook, UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, on_private,
+			 world, RECORDS_GVA, RECORDS_GVA + GFNS * DMP_FRAME_BYTES - 1), "hook");
 	must(uc_hook_add(world->uc, &hook, UC_HOOK_CODE, on_code, world, 1, 0), "hook");
 
 	for (hfn = 1; hfn < HFNS; hfn++)
@@ -200,13 +231,28 @@ enum outcome world_run(struct world *world)
 		fprintf(stderr, "the agent's stack or log is not what it should be\n");
 		return LOST;
 	}
-	switch (rip - FILTER_GVA) {
-	case DMP_FILTER_HYPERCALL:
-		return HYPERCALL;
-	case DMP_FILTER_IRETQ:
-		return RESOLVED;
+	if (world->exposed) {
+		fprintf(stderr, "the private region, with a root loaded that has none\n");
+		return LOST;
 	}
+	if (rip == FILTER_GVA + world->blob->hypercall)
+		return HYPERCALL;
+	if (rip == FILTER_GVA + world->blob->iretq)
+		return RESOLVED;
 	return rip == DELIVER_GVA ? DELIVERED : LOST;
+}
+
+void world_come_back(struct world *world)
+{
+	u64 cr3 = HERE_CR3;
+
+	must(uc_reg_write(world->uc, UC_X86_REG_CR3, &cr3), "cr3");
+	world->implant->away = 0;
+}
+
+bool world_is_where_it_says(struct world *world)
+{
+	return cr3_of(world) == HERE_CR3 || world->implant->away;
 }
 
 bool world_iretq(struct world *world)
@@ -214,7 +260,7 @@ bool world_iretq(struct world *world)
 	uc_err err;
 
 	world->returning = true;
-	err = uc_emu_start(world->uc, FILTER_GVA + DMP_FILTER_IRETQ, ~0ull, 0, 1);
+	err = uc_emu_start(world->uc, FILTER_GVA + world->blob->iretq, ~0ull, 0, 1);
 	world->returning = false;
 	return err == UC_ERR_OK;
 }

@@ -28,6 +28,10 @@
 
 #define TRAP_BIT	(1ull << 51)
 
+/* Of the loaded root, and of another that has the private region. */
+#define HERE_CR3	0x123008ull
+#define PRIVATE_CR3	0x456008ull
+
 /* The registers that the fault found, and the frame of it on the stack. */
 struct fault {
 	struct dmp_filter_regs regs;
@@ -42,6 +46,8 @@ struct world {
 	u64 (*memory)[DMP_ENTRIES];	/* by hfn */
 	struct dmp_frame *records;	/* by gfn */
 	struct dmp_implant *implant;
+	const struct dmp_filter_blob *blob;
+	bool guarded;
 	u8 *code;
 	u64 *stack;
 	u64 rng;
@@ -55,10 +61,11 @@ struct world {
 	void *on_step_data;
 	bool returning;			/* the iretq is to be executed */
 	bool agent_lost;	/* it was asked with another stack, or a log */
+	bool exposed;		/* the private region was touched where it is not */
 	u8 ran[DMP_PAGE_SIZE];		/* bytes of code that were executed, ever */
 };
 
-struct world *world_new(u64 seed);
+struct world *world_new(u64 seed, bool guarded);
 void world_free(struct world *world);
 
 /* Put @fault on the CPU and its stack. */
@@ -72,6 +79,12 @@ void world_set_regs(struct world *world, const struct dmp_filter_regs *regs);
  * until stop_at (then LOST, with RIP inside).
  */
 enum outcome world_run(struct world *world);
+
+/* What the VMM does when the vCPU has left: CR3 is the loaded root's again. */
+void world_come_back(struct world *world);
+
+/* Whether CR3 is the loaded root's, or `away` says that it may not be. */
+bool world_is_where_it_says(struct world *world);
 
 /* Execute the filter's iretq. */
 bool world_iretq(struct world *world);

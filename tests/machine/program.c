@@ -282,7 +282,7 @@ static bool splice_in(struct program *p, struct world *w, u64 stub)
 		.agent = AGENT_GVA,
 		/* A NOP: the VMM's part is played by a hook. */
 		.hypercall = { 0x0f, 0x1f, 0x00 },
-		.targets = p->targets,
+		.targets = p->targets, .guarded = p->guarded,
 	};
 	u64 page = stub & ~(PAGE - 1), offset = p->site - CODE_GVA;
 

@@ -47,6 +47,7 @@ struct program {
 	struct dmp_stub stub;
 	bool has_stack;		/* RET is displaced */
 	u8 targets;		/* as of dmp_stub_site; the caller's */
+	bool guarded;		/* likewise */
 };
 
 /*

@@ -93,7 +93,9 @@ static void check_target(void)
 	if (implant()->root != target->root ||
 	    implant()->guest_root != target->guest_root ||
 	    implant()->guest_cr3 != 0 - target->minus_cr3 ||
-	    implant()->walk_tag != ~0ull)
+	    implant()->walk_tag != ~0ull ||
+	    (run.p.guarded && (implant()->private != target->private ||
+			       implant()->here != cr3)))
 		problem("the implant is not as it is to be with CR3 %llx", cr3);
 }
 
@@ -237,6 +239,7 @@ static void make_program(u64 *rng)
 	u32 n = 0;
 
 	run.p.targets = below(rng, DMP_TARGETS_MAX + 1);
+	run.p.guarded = below(rng, 2);
 	memset(bytes, 0x90, sizeof(bytes));
 	if (!below(rng, 6)) {
 		memcpy(bytes, store, sizeof(store));
@@ -280,6 +283,7 @@ static void random_targets(const struct state *s, u64 *rng)
 			cr3 = random64(rng);
 		target[i] = (struct dmp_cr3_target){
 			0 - cr3, (i + 1) << 12 | 8, random64(rng), random64(rng),
+			random64(rng),
 		};
 	}
 	implant()->walk_tag = 7;

@@ -238,6 +238,8 @@ static bool load_alone(struct machine *m)
 		return false;
 	implant->root = target->root;
 	implant->guest_root = target->guest_root;
+	implant->private = target->private;
+	implant->here = target->machine;
 	dmp_filter_forget(implant);
 	implant->guest_cr3 = cr3;
 	m->cr3_hfn = dmp_pte_gfn(target->machine);
@@ -380,6 +382,7 @@ void m_start(struct machine *m, u64 seed, unsigned int levels, u16 flags)
 	m->mmu->paging = (struct dmp_paging){
 		.levels = levels, .guest_phys_bits = 40, .flags = flags,
 		.trap_bit = TRAP_BIT,
+		.trap_fill = 0x1full << 41,
 	};
 	add_slot(m, 0, M_LOW_PAGES, 0);
 	add_slot(m, M_ROM, M_ROM_PAGES, DMP_SLOT_RO);

@@ -72,6 +72,10 @@ struct machine {
 	u64 switches;		/* of roots, the quick way */
 	u64 targets;		/* and those that the guest loads by itself, */
 	u32 target_count;	/*   of at most so many; before m_splice() */
+	bool guarded;		/* dmp_splicer.guarded; before m_splice() */
+	u64 hidings, elsewhere;	/* seen: loaded roots without the private region, and
+				 * faults there that the agent looks at on another
+				 */
 
 	struct tlb_entry tlb[M_TLB];
 	struct psc_entry psc[M_PSC];
@@ -170,6 +174,8 @@ void m_check_cache(struct machine *m);
 /* Between the agent's steps: it is stopped at one of them, from 1. */
 #define M_AGENT_STEPS	64
 void m_check_space(struct machine *m);
+/* The loaded root shows the private region unless user mode can run on it. */
+void m_check_hidden(struct machine *m);
 /* Where it is executed, each code page differs at its sites and nowhere else. */
 void m_check_code(struct machine *m);
 

@@ -241,7 +241,7 @@ u32 m_agent_fault(struct machine *m, u64 gva, u32 access, u32 *error_code)
 	u64 error, was;
 
 	if (!m->splicer || !m->splicer->active || m_chance(m, 30) ||
-	    !make_error(m, gva, access, &frame.error_code))
+	    !make_error(m, gva, access, &frame.error_code) || !m_can_work(m))
 		return DMP_AGENT_ASK;
 	agent = &m->splicer->implant->agent;
 	agent->logged = 0;

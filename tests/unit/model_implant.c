@@ -7,6 +7,7 @@
 
 #include "model_parts.h"
 #include "table.h"
+#include "target.h"
 
 u64 m_machine_leaf(struct machine *m, u64 gva)
 {
@@ -24,6 +25,74 @@ u64 m_machine_leaf(struct machine *m, u64 gva)
 	}
 }
 
+/* User mode can run on the guest's root at @gfn. */
+static bool runs_user(struct machine *m, u64 gfn)
+{
+	const u64 *entries = m_ref(m, gfn);
+	unsigned int i;
+
+	for (i = 0; i < DMP_ENTRIES / 2; i++)
+		if (entries[i] & DMP_PTE_P && entries[i] & DMP_PTE_US &&
+		    !(m->mmu->paging.flags & DMP_PAGING_NX && entries[i] & DMP_PTE_NX))
+			return true;
+	return false;
+}
+
+/* Whether the machine root at @hfn has anything of the private region. */
+static bool has_private(struct machine *m, u64 hfn)
+{
+	const struct dmp_implant *i = m->splicer->implant;
+	unsigned int levels = m->mmu->paging.levels;
+	const u64 *entries = m_page(m, hfn);
+
+	return entries[dmp_index(i->window, levels)] & DMP_PTE_P ||
+	       entries[dmp_index(i->frames, levels)] & DMP_PTE_P;
+}
+
+/* Where filter and agent do their work; NULL: with the loaded root. */
+static const struct dmp_target *elsewhere(struct machine *m)
+{
+	const struct dmp_splicer *s = m->splicer;
+	u32 i;
+
+	for (i = 0; i < s->targets_used; i++)
+		if (dmp_target_value(&s->target[i]) == s->implant->private)
+			return &s->target[i];
+	return NULL;
+}
+
+bool m_can_work(struct machine *m)
+{
+	const struct dmp_implant *i = m->splicer->implant;
+	const struct dmp_target *target = elsewhere(m);
+
+	if (i->private == DMP_PRIVATE_NOWHERE)
+		return false;
+	if (!i->private)
+		return true;
+	m->elsewhere++;
+	if (!target || !has_private(m, target->hfn))
+		m_fail(m, "nothing private at %#llx", i->private);
+	if (i->here != (m->cr3_hfn << DMP_PAGE_SHIFT | DMP_CR3_PWT))
+		m_fail(m, "the way back is to %#llx", i->here);
+	return true;
+}
+
+void m_check_hidden(struct machine *m)
+{
+	const struct dmp_implant *i;
+	bool hides;
+
+	if (m->broken || !m->splicer || !m->splicer->active)
+		return;
+	i = m->splicer->implant;
+	hides = m->guarded && runs_user(m, m->cr3_gfn);
+	if (has_private(m, m->cr3_hfn) == hides || !i->private == hides)
+		m_fail(m, "the private region is%s to be read by user mode: %#llx",
+		       hides ? "" : " not", i->private);
+	m->hidings += hides;
+}
+
 /* @gva is mapped to @hfn: in the implant's tree, and as the CPU walks. */
 static void check_at(struct machine *m, u64 gva, u64 hfn, const char *what)
 {
@@ -31,6 +100,9 @@ static void check_at(struct machine *m, u64 gva, u64 hfn, const char *what)
 
 	if (!dmp_space_lookup(m->mmu, gva, &is) || is != hfn)
 		m_fail(m, "%s: %#llx is %#llx, not %#llx", what, gva, is, hfn);
+	if (gva - m->splicer->private_gva < m->splicer->private_bytes &&
+	    m->splicer->implant->private)
+		return;
 	is = m_machine_leaf(m, gva);
 	if (dmp_pte_gfn(is) != hfn || is & DMP_PTE_US)
 		m_fail(m, "%s: %#llx is walked to %#llx, not %#llx", what, gva,
@@ -65,6 +137,7 @@ void m_check_space(struct machine *m)
 
 	if (m->broken)
 		return;
+	m_check_hidden(m);
 	for (at = 0; at < M_IMPLANT_PAGES; at++)
 		check_at(m, s->implant_gva + at * DMP_PAGE_SIZE,
 			 s->implant_hfn + at, "implant");

@@ -47,6 +47,9 @@ bool m_agent(struct machine *m);
 /* The filter asks the agent, now and then: DMP_AGENT_*. */
 u32 m_agent_fault(struct machine *m, u64 gva, u32 access, u32 *error_code);
 
+/* model_implant.c: whether filter and agent can reach what they look at. */
+bool m_can_work(struct machine *m);
+
 /* model_ref.c */
 bool m_ref_has_ad(struct machine *m, const struct ref_walk *walk, bool write);
 void m_ref_set_ad(struct machine *m, const struct ref_walk *walk, bool write);

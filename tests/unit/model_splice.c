@@ -60,6 +60,7 @@ enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate)
 	m->splicer->threshold = 2;
 	m->splicer->relics = &m->relics;
 	m->splicer->targets = m->target_count;
+	m->splicer->guarded = m->guarded;
 	memcpy(m->splicer->hypercall, vmmcall, sizeof(vmmcall));
 	m->in_engine = true;
 	why = dmp_splicer_start(m->mmu, m->splicer, &start);
@@ -328,9 +329,14 @@ bool m_try_stub(struct machine *m, u64 gva, u32 access, const void *data,
 	return true;
 }
 
+/*
+ * A guest that keeps its kernel out of user mode's tables writes none with those
+ * loaded; ours does, with whatever, and its stubs run all the same.
+ */
 void m_site_trap(struct machine *m, u64 gva, u32 access, u64 gpa)
 {
-	if (!m->splicer || !m->rip || access & DMP_ACCESS_USER)
+	if (!m->splicer || !m->rip || access & DMP_ACCESS_USER ||
+	    (m->guarded && m->splicer->implant->private))
 		return;
 	m->in_engine = true;
 	dmp_site_trap(m->mmu, m->rip, gva, gpa >> DMP_PAGE_SHIFT);

@@ -169,7 +169,7 @@ void m_walk_machine(struct machine *m, u64 gva, struct machine_walk *w)
 		if (!(entry & DMP_PTE_P))
 			return;
 		if (entry & TRAP_BIT) {
-			if (entry & DMP_PTE_ADDR & ~TRAP_BIT)
+			if ((entry & DMP_PTE_ADDR & ~TRAP_BIT) != m->mmu->paging.trap_fill)
 				m_fail(m, "a trap holds an address");
 			w->trap = true;
 			return;

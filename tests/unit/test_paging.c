@@ -266,6 +266,26 @@ static void test_error_code(void **state)
 	}
 }
 
+/* Each says why it is there, and none has an address in memory. */
+static void test_traps(void **state)
+{
+	const u64 fill[] = { 0, 0x1full << 41, 0x1full << 34 };
+	struct dmp_paging paging = paging_of(DMP_PAGING_NX, 46);
+	enum dmp_trap why;
+	unsigned int i;
+	u64 trap;
+
+	(void)state;
+	for (i = 0; i < DMP_ARRAY_SIZE(fill); i++)
+		for (why = DMP_TRAP_LAZY; why <= DMP_TRAP_RSVD; why++) {
+			paging.trap_fill = fill[i];
+			trap = dmp_make_trap(&paging, why);
+			assert_true(trap & DMP_PTE_P && dmp_is_trap(&paging, trap));
+			assert_int_equal(dmp_trap_why(trap), why);
+			assert_true((trap & DMP_PTE_ADDR) == (TRAP_BIT | fill[i]));
+		}
+}
+
 /*
  * A bit that holds a key selects what memory is, and faults nobody: a trap with it
  * would be a mapping of frame 0. Rows are CPUs as their makers describe them.
@@ -325,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_wants_ad),
 		cmocka_unit_test(test_perm),
 		cmocka_unit_test(test_error_code),
+		cmocka_unit_test(test_traps),
 		cmocka_unit_test(test_trap_bit),
 	};
 

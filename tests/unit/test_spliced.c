@@ -155,13 +155,41 @@ static void change_entries(struct guest *g)
 	g->aged = false;
 }
 
+/* Whether user mode can run on this root: as a kernel's half of KPTI says not. */
+static void change_user(struct guest *g)
+{
+	u64 root = g_current(g)->root, entry;
+	unsigned int i, turn = m_below(&g->m, 3);
+
+	if (!(g->m.mmu->paging.flags & DMP_PAGING_NX))
+		return;
+	for (i = 0; i < DMP_ENTRIES / 2; i++) {
+		entry = g_entry_get(g, root, i);
+		if (!(entry & DMP_PTE_P))
+			continue;
+		if (turn == 2)	/* of some */
+			entry ^= m_chance(&g->m, 50) ? DMP_PTE_NX : 0;
+		else
+			entry = (entry & ~DMP_PTE_NX) | (turn ? DMP_PTE_NX : 0);
+		g_entry_set(g, root, i, entry);
+	}
+	m_flush_all(&g->m);
+}
+
 static void meanwhile(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
 {
 	struct dmp_splicer *s = g->m.splicer;
 	struct dmp_site *site;
 	u64 byte = m_random(&g->m);
 
-	switch (m_below(&g->m, 28)) {
+	if (g->m.guarded && m_chance(&g->m, 20))
+		change_user(g);
+	switch (m_below(&g->m, 30)) {
+	case 28:
+	case 29:
+		g->m.op = "user mode off and on";
+		change_user(g);
+		break;
 	case 20:
 	case 21:
 	case 22:
@@ -214,6 +242,7 @@ static void check(struct guest *g)
 	m_audit(&g->m);
 	m_check_code(&g->m);
 	m_check_cache(&g->m);
+	m_check_hidden(&g->m);
 	if (g->m.step % 32)
 		return;
 	m_check_space(&g->m);
@@ -225,7 +254,7 @@ static void report(const struct guest *g)
 {
 	const struct dmp_splicer *s = g->m.splicer;
 
-	printf("  seed %llu, %u levels: %llu steps, %llu accesses; stubs hit %llu, missed %llu, stopped %llu; agent done %llu (linked %llu, unlinked %llu), delivered %llu, resolved %llu (%llu D), asked the VMM %llu, stopped %llu, pool empty %llu, full %llu; faults guest %llu resolved %llu table %llu; made %llu undone %llu finished %llu; %llu quick switches, %llu by itself\n",
+	printf("  seed %llu, %u levels: %llu steps, %llu accesses; stubs hit %llu, missed %llu, stopped %llu; agent done %llu (linked %llu, unlinked %llu), delivered %llu, resolved %llu (%llu D), asked the VMM %llu, stopped %llu, pool empty %llu, full %llu; faults guest %llu resolved %llu table %llu; made %llu undone %llu finished %llu; %llu quick switches, %llu by itself; hidden %llu, elsewhere %llu\n",
 	       g->m.seed, g->m.mmu->paging.levels, g->m.step, g->m.accesses,
 	       g->m.stub_hits, g->m.stub_misses, g->m.stub_stops,
 	       g->m.agent_dones, g->m.agent_links, g->m.agent_unlinks,
@@ -235,7 +264,7 @@ static void report(const struct guest *g)
 	       g->m.pool_full,
 	       g->m.faults[DMP_FAULT_GUEST], g->m.faults[DMP_FAULT_RESOLVED],
 	       g->m.faults[DMP_FAULT_TABLE], s->stubs, s->undone, s->finished,
-	       g->m.switches, g->m.targets);
+	       g->m.switches, g->m.targets, g->m.hidings, g->m.elsewhere);
 }
 
 /* Of all histories. */
@@ -252,6 +281,7 @@ static void run_history(u64 seed, u64 steps)
 	assert_non_null(g);
 	g_boot(g, seed, seed & 1 ? 5 : 4);
 	g->m.target_count = seed % (DMP_TARGETS_MAX + 1);
+	g->m.guarded = seed % 3 == 2;
 	g_text(g, &t);
 	for (i = 0; i < TEXT_PAGES; i++)
 		memcpy(text[i], m_ref(&g->m, t.gfn[i]), DMP_PAGE_SIZE);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The frame that the CPU has made for a page fault, while the vCPU stands at the
+ * guest's handler. In the vCPU's own thread.
+ */
+#ifndef KVM_DMP_FRAME_H
+#define KVM_DMP_FRAME_H
+
+#include <linux/kvm_host.h>
+
+/* What the CPU pushes, and the error code above; SDM vol. 3, 6.14.2. */
+struct fault_frame {
+	u64 error_code;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+/*
+ * As IRET would (SDM vol. 2A): @rip, and CS, RFLAGS, RSP, SS from @f; all that is the
+ * implant's in it becomes the guest's. False when the guest's memory is not there, or
+ * a segment is none: then its next step faults likewise.
+ */
+bool kvm_dmp_unwind(struct kvm_vcpu *vcpu, u64 rip, const struct fault_frame *f);
+
+/*
+ * The frame at RSP, its first @skip bytes aside, which are gone from the stack. False:
+ * the guest's memory is not there.
+ */
+bool kvm_dmp_read_frame(struct kvm_vcpu *vcpu, unsigned int skip,
+			struct fault_frame *frame);
+
+#endif /* KVM_DMP_FRAME_H */
