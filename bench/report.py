@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: report.py [--json OUT] --machine NAME RUN...
+"""usage: report.py [--json OUT] RUN...
 
-Reads the rows of each run, RUN/rows.json, where the last part of RUN is the
-mode; prints the table; writes all rows as one JSON array to OUT. A figure that
+Reads the rows of each run, RUN/rows.json, where RUN ends in MACHINE/MODE; prints
+a table for each machine; writes all rows as one JSON array to OUT. A figure that
 is missing or is no figure is an error that names it, and then nothing is
 written.
 """
@@ -44,54 +44,56 @@ def problem_of(row, machine, mode):
     return None
 
 
-def collect(machine, runs):
-    """{(mode, op): row}; exits when any is missing or wrong."""
-    table, problems = {}, []
+def collect(runs):
+    """{machine: {mode: {op: row}}}; exits when any is missing or wrong."""
+    tables, problems = {}, []
     for run in runs:
-        mode = os.path.basename(run)
+        machine, mode = run.split("/")[-2:]
+        of_run = tables.setdefault(machine, {}).setdefault(mode, {})
         for row in read_rows(run):
             op = row.get("op") if isinstance(row, dict) else None
             try:
                 problem = problem_of(row, machine, mode)
             except (KeyError, TypeError) as e:
                 problem = f"no {e}"
-            if (mode, op) in table:
+            if op in of_run:
                 problem = problem or "measured twice"
             if problem:
                 problems.append(f"{machine} {mode} {op}: {problem}")
-            table[mode, op] = row
+            of_run[op] = row
         problems += [f"{machine} {mode} {op}: not measured"
-                     for op in OPS if (mode, op) not in table]
+                     for op in OPS if op not in of_run]
     if problems:
         sys.exit("".join(f"report: missing figure: {p}\n" for p in problems).rstrip())
-    return table
+    return tables
 
 
 def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def cells(table, modes, op):
+def cells(table, op):
     """The cells of one line of the table."""
-    first = table[modes[0], op]
+    first = next(iter(table.values()))[op]
     line = [op, first["unit"]]
-    for mode in modes:
-        row = table[mode, op]
+    for of_run in table.values():
+        row = of_run[op]
         line.append(number(row["insns"]))
-        if mode != modes[0]:
+        if row is not first:
             line.append(f"x{row['insns'] / first['insns']:.2f}")
             line.append(f"{row['exits']:.2f}")
             line.append(f"{row['pf_exits']:.2f}")
     return line
 
 
-def print_table(table, machine, modes):
+def print_table(machine, table):
+    modes = list(table)
     head = ["operation", "per"]
     for mode in modes:
         head.append(mode)
         if mode != modes[0]:
             head += ["ratio", "exits", "PF exits"]
-    lines = [head] + [cells(table, modes, op) for op in OPS]
+    lines = [head] + [cells(table, op) for op in OPS]
     width = [max(len(line[i]) for line in lines) for i in range(len(head))]
     print(f"Instructions, and VM exits, per operation; machine {machine}, "
           f"ratios to {modes[0]}:\n")
@@ -103,15 +105,16 @@ def print_table(table, machine, modes):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.splitlines()[0][7:])
     parser.add_argument("--json")
-    parser.add_argument("--machine", required=True)
     parser.add_argument("runs", nargs="+")
     args = parser.parse_args()
-    runs = [run.rstrip("/") for run in args.runs]
-    modes = [os.path.basename(run) for run in runs]
-    table = collect(args.machine, runs)
-    print_table(table, args.machine, modes)
+    tables = collect([os.path.abspath(run) for run in args.runs])
+    for i, (machine, table) in enumerate(tables.items()):
+        if i:
+            print()
+        print_table(machine, table)
     if args.json:
-        rows = [json.dumps(table[mode, op]) for mode in modes for op in OPS]
+        rows = [json.dumps(of_run[op]) for table in tables.values()
+                for of_run in table.values() for op in OPS]
         with open(args.json + ".tmp", "w") as f:
             f.write("[\n" + ",\n".join(rows) + "\n]\n")
         os.replace(args.json + ".tmp", args.json)

@@ -29,24 +29,24 @@ rows() { # MODE: as dmp-bench writes them
 }
 fresh() {
 	local mode
-	rm -rf "$tmp"/{native,shadow,rows.json}
+	rm -rf "$tmp"/{m,m2}
 	for mode in native shadow; do
-		mkdir -p "$tmp/$mode"
-		rows $mode >"$tmp/$mode/rows.json"
+		mkdir -p "$tmp/m/$mode"
+		rows $mode >"$tmp/m/$mode/rows.json"
 	done
 }
 report() {
 	rm -f "$tmp/all.json"
-	"$here/report.py" --json "$tmp/all.json" --machine m "$tmp/native" "$tmp/shadow/" \
+	"$here/report.py" --json "$tmp/all.json" "$tmp/m/native" "$tmp/m/shadow/" "$@" \
 		>"$tmp/out" 2>"$tmp/err"
 }
-names() { # WHAT TEXT: a failure that says TEXT and leaves no results
-	report
+names() { # WHAT TEXT [RUN]: a failure that says TEXT and leaves no results
+	report "${@:3}"
 	check "$1: status" [ $? = 1 ]
 	check "$1: says '$2'" grep -qF -- "$2" "$tmp/err"
 	check "$1: no results" [ ! -e "$tmp/all.json" ]
 }
-change() { sed -i "$1" "$tmp/shadow/rows.json"; }
+change() { sed -i "$1" "$tmp/m/shadow/rows.json"; }
 
 fresh
 report
@@ -58,6 +58,18 @@ sys.exit(not (len(rows) == 16 and rows[8] == {'machine': 'm', 'mode': 'shadow', 
     'unit': 'page', 'n': 8, 'insns': 1234.5, 'exits': 2.02, 'pf_exits': 2.0, 'spread': 0.1}))"
 check "good rows: the table's line" grep -qE '^touch +page +1,234 +1,234 +x1\.00 +2\.02 +2\.00$' "$tmp/out"
 check "good rows: lines" [ "$(wc -l <"$tmp/out")" = 11 ]
+
+mkdir -p "$tmp/m2/native"
+rows native | sed 's/"m"/"m2"/; s/1234.5/77.5/' >"$tmp/m2/native/rows.json"
+report "$tmp/m2/native"
+check "two machines: status" [ $? = 0 ]
+check "two machines: rows" [ "$(grep -c '"machine": "m2"' "$tmp/all.json")" = 8 ]
+check "two machines: two tables" [ "$(grep -cE '; machine m2?, ratios to native' "$tmp/out")" = 2 ]
+check "two machines: the second's line" grep -qE '^touch +page +77.5$' "$tmp/out"
+
+rm "$tmp/m2/native/rows.json"
+names "a second machine that has no rows" "m2/native: no rows" "$tmp/m2/native"
+fresh
 
 change /touch/d
 names "no row" "m shadow touch: not measured"
@@ -84,7 +96,7 @@ fresh
 change '$s/.*/{"machine":/'
 names "cut off" "no rows"
 fresh
-rm "$tmp/native/rows.json"
+rm "$tmp/m/native/rows.json"
 names "no file" "native: no rows"
 
 echo "report: $passed passed, $failed failed"
