@@ -252,9 +252,9 @@ static const char *check_root(const struct dmp_mmu *mmu, u64 *gfn)
 static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
 {
 	const u64 *tree = dmp_hfn_va(mmu, mmu->space.root_hfn);
-	unsigned int first = mmu->space.private_top, k;
 	const struct dmp_table *table;
 	const struct dmp_root *root;
+	unsigned int k;
 	u32 i;
 
 	for (i = 0; mmu->splicer->guarded && i < mmu->root_end; i++) {
@@ -265,9 +265,9 @@ static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
 		*gfn = root->gfn;
 		if (!dmp_space_knows(mmu, table))
 			return "user mode can run on a root, which is not known";
-		for (k = first; k < first + mmu->space.private_tops; k++)
-			if (dmp_space_hides(mmu, table) && table->entries[k] &&
-			    table->entries[k] == tree[k])
+		for (k = 0; k < DMP_ENTRIES; k++)
+			if (tree[k] && table->entries[k] == tree[k] &&
+			    !dmp_space_entry(mmu, table, k))
 				return "private region in a root of user mode's";
 	}
 	return NULL;

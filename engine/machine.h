@@ -134,10 +134,10 @@ struct dmp_slot {
 #define DMP_TABLE_CACHED_MORE 512u	/* at more places than .cache_slot */
 #define DMP_TABLE_POOL	1024u	/* in no use; see pool.h */
 #define DMP_TABLE_FULL	2048u	/* of pool.freed: has to be emptied first */
-#define DMP_TABLE_USER	8192u	/* ROOT: user mode can run on it; dmp_space_look() */
 #define DMP_TABLE_TWICE	4096u	/* linked at two indices, or was: what it maps
 				 * has addresses that climbing does not find
 				 */
+#define DMP_TABLE_USER	8192u	/* ROOT: user mode can run on it; dmp_space_look() */
 
 /* One machine table. */
 struct dmp_table {
@@ -187,7 +187,6 @@ struct dmp_overlay {
 /* space.c's. */
 struct dmp_space {
 	u64 root_hfn;			/* 0: there is no implant */
-	u16 private_top, private_tops;	/* the private region's top-level entries */
 	u64 zero_hfn[DMP_LEVEL_MAX];
 	struct dmp_overlay overlay[DMP_OVERLAYS_MAX];
 	u32 overlays;

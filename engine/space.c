@@ -46,7 +46,10 @@ static void free_page(struct dmp_mmu *mmu, u64 hfn)
 
 static bool is_private_top(const struct dmp_mmu *mmu, unsigned int index)
 {
-	return index - mmu->space.private_top < mmu->space.private_tops;
+	const struct dmp_splicer *splicer = mmu->splicer;
+
+	return dmp_top_gva(mmu->paging.levels, index) - splicer->private_gva <
+	       splicer->private_bytes;
 }
 
 bool dmp_space_hides(const struct dmp_mmu *mmu, const struct dmp_table *table)
@@ -97,10 +100,10 @@ bool dmp_space_knows(const struct dmp_mmu *mmu, const struct dmp_table *table)
 static void hide_private(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	const u64 *tree = tree_root(mmu);
-	unsigned int i, end = mmu->space.private_top + mmu->space.private_tops;
+	unsigned int i;
 
-	for (i = mmu->space.private_top; tree && i < end; i++)
-		if (table->entries[i] && table->entries[i] == tree[i])
+	for (i = DMP_ENTRIES / 2; tree && i < DMP_ENTRIES; i++)
+		if (is_private_top(mmu, i) && tree[i] && table->entries[i] == tree[i])
 			dmp_table_overlay(table, i, 0);
 	dmp_flush(mmu);
 }
@@ -361,7 +364,7 @@ static const struct dmp_overlay *overlay_find(const struct dmp_mmu *mmu,
 static u64 top_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
 		     unsigned int index)
 {
-	return is_private_top(mmu, index) && dmp_space_hides(mmu, table) ? 0 :
+	return dmp_space_hides(mmu, table) && is_private_top(mmu, index) ? 0 :
 	       tree_root(mmu)[index];
 }
 

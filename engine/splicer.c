@@ -166,8 +166,6 @@ static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
 	if (!first || frames + DMP_CHUNKS_MAX * DMP_PAGE_SIZE >
 		      span << DMP_PAGE_SHIFT)
 		return DMP_START_NO_ROOM;
-	mmu->space.private_top = first;
-	mmu->space.private_tops = tops + 1;
 	implant->window = dmp_top_gva(mmu->paging.levels, first);
 	splicer->frames_gva = dmp_top_gva(mmu->paging.levels, first + tops);
 	splicer->private_gva = implant->window;

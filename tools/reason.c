@@ -71,7 +71,7 @@ static const struct reason splice_reasons[] = {
 	  "remove its breakpoints" },
 	{ "code-mapped-twice", "the guest maps replaced code, or its page-fault handler, by tables of more than one kind",
 	  "a guest without page-table isolation (nopti) does not" },
-	{ "not-isolated", "the guest's user mode could read the host's memory (this CPU has Meltdown)",
+	{ "not-isolated", "the guest's user mode could read its kernel's memory and the host's tables for it (this CPU has Meltdown)",
 	  "pti=on for the guest's kernel; kvm.dmp_meltdown=1 if nobody in the guest is to be kept from it" },
 };
 

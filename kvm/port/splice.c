@@ -31,7 +31,7 @@ MODULE_PARM_DESC(dmp_trust, "Trust the kernels of guests in mode on with this ho
  */
 static bool meltdown;
 module_param_named(dmp_meltdown, meltdown, bool, 0644);
-MODULE_PARM_DESC(dmp_meltdown, "On CPUs with Meltdown let the user mode of guests in mode on read this host's memory: for guests without page-table isolation (default N)");
+MODULE_PARM_DESC(dmp_meltdown, "On CPUs with Meltdown let the user mode of guests in mode on read the guest's memory and this host's tables for it: for guests without page-table isolation (default N)");
 
 static unsigned int threshold = DMP_SITE_THRESHOLD;
 module_param_named(dmp_threshold, threshold, uint, 0644);

@@ -11,8 +11,7 @@
 # engaged the engine audits itself once in AUDIT operations; it may never leave that
 # state, nor find anything. Mode on is mode engaged and more: what does not
 # set GUEST_MODES runs in it alone, and with LONG=1 in both. SCALE=N makes all of it
-# N times as long: SCALE=10 tests/lab/run guest-memory. A row's option append=WORD goes
-# to the guest's kernel.
+# N times as long: SCALE=10 tests/lab/run guest-memory.
 GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=tests/lab/lib.sh
 . "$GUEST_LIB/../lib.sh"
@@ -21,13 +20,6 @@ GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 GUEST=$BUILD/tests/guest/dmp-guest
 GUEST_OPTIONS="--scale $SCALE"
 GUEST_TIMES=$SCALE
-GUEST_WORDS=
-for word in "${@:2}"; do
-	[[ $word != append=* ]] || GUEST_WORDS+=" ${word#append=}"
-done
-GUEST_PARAMS=()
-# VT-x's lab machines have Meltdown.
-[[ $GUEST_WORDS != *nopti* ]] || GUEST_PARAMS=(--param kvm:dmp_meltdown=1)
 GUEST_SLOW=1
 [[ $MACHINE != vmx* ]] || GUEST_SLOW=4	# Bochs
 GUEST_MODES=${GUEST_MODES:-$(! is_long || echo engaged) on}
@@ -50,7 +42,7 @@ guest_run() {
 		shift
 	done
 	shift
-	"$TOP/lab/run" --quiet --timeout $((limit * GUEST_TIMES * GUEST_SLOW)) --append "$GUEST_WORDS" "${GUEST_PARAMS[@]}" --run-dir "$run" \
+	"$TOP/lab/run" --quiet --timeout $((limit * GUEST_TIMES * GUEST_SLOW)) --run-dir "$run" \
 		--put "$GUEST" --put "$GUEST_LIB/run-tests" "${options[@]}" "$MACHINE" "$mode" -- \
 		"export GUEST_OPTIONS='$GUEST_OPTIONS' GUEST_TIMES=$GUEST_TIMES; $*" || status=$?
 	ended "$mode" $status
