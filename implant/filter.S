@@ -150,7 +150,7 @@ outside:
 	jz	deliver
 /*
  * To the agent, on its stack. Wherever it is stopped, the VMM looks at the
- * fault anew: a row needs to say no more than where the stack is.
+ * fault anew: a row needs to say no more than where the stack is, and rax.
  */
 agent:
 	movq	$0, implant + DMP_IMPLANT_AGENT + DMP_AGENT_LOGGED(%rip)
@@ -161,17 +161,12 @@ agent:
 	mov	%rax, implant + DMP_IMPLANT_SAVE(%rip)
 	row	DMP_FILTER_BEFORE, 1 << 4 | 1
 	go_private rax, nowhere
-	restore	rax
-	row	DMP_FILTER_BEFORE, 1 << 4
 #endif
 	.byte	0xe8			/* call, and no relocation */
 	.long	filter - DMP_AGENT_CODE_BYTES + DMP_AGENT_FAULT - (. + 4)
 #ifdef GUARDED
-	mov	%rax, implant + DMP_IMPLANT_SAVE(%rip)
-	row	DMP_FILTER_BEFORE, 1 << 4 | 1
 	come_back rax
 	restore	rax
-	row	DMP_FILTER_BEFORE, 1 << 4
 #endif
 	mov	implant + DMP_IMPLANT_SAVE + 8 * 4(%rip), %rsp
 	cmpl	$DMP_AGENT_DELIVER, implant + DMP_IMPLANT_AGENT + DMP_AGENT_ANSWER(%rip)
@@ -180,11 +175,9 @@ agent:
 	add	$8, %rsp
 	jmp	resolved
 #ifdef GUARDED
-	row	DMP_FILTER_BEFORE, 1 << 4 | 1
 nowhere:
 	restore	rax
 	mov	implant + DMP_IMPLANT_SAVE + 8 * 4(%rip), %rsp
-	row	DMP_FILTER_BEFORE
 	jmp	hypercall
 #endif
 	row	DMP_FILTER_BEFORE

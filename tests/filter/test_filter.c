@@ -211,6 +211,8 @@ static void check_end(const struct trial *t, enum outcome outcome)
 
 	CHECK(t, 0, outcome == t->want.outcome);
 	CHECK(t, 0, !t->world->implant->away && world_is_where_it_says(t->world));
+	/* Another root is loaded only where there is one, and it is needed. */
+	CHECK(t, 0, !t->world->cr3_loads || t->c.private == PRIVATE_CR3);
 	world_get_regs(t->world, &regs);
 	check_regs(t, 0, &regs, outcome == RESOLVED);
 	CHECK(t, 0, t->world->implant->state == t->want.state);

@@ -77,6 +77,13 @@ static bool is_agent_ready(const struct world *world)
 	return rsp == IMPLANT_GVA + DMP_IMPLANT_BYTES - 8 && !world->implant->agent.logged;
 }
 
+/* MOV to CR3: 0F 22 and a ModRM byte of it, perhaps with a prefix. */
+static bool loads_cr3(const u8 *code, u32 size)
+{
+	code += size >= 3 ? size - 3 : 0;
+	return size >= 3 && code[0] == 0x0f && code[1] == 0x22 && (code[2] & 0x38) == 3 << 3;
+}
+
 static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 {
 	struct world *world = data;
@@ -97,8 +104,8 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 		return;
 	}
 	world->steps++;
-	if (offset < DMP_PAGE_SIZE)
-		memset(world->ran + offset, 1, size);
+	memset(world->ran + offset, 1, size);
+	world->cr3_loads += loads_cr3(world->code + offset, size);
 }
 
 /* Memory of @count pages, those from @first on mapped at @gva. */
@@ -212,6 +219,7 @@ void world_set_fault(struct world *world, const struct fault *fault)
 	world_set_regs(world, &fault->regs);
 	must(uc_reg_write(world->uc, UC_X86_REG_CR2, &fault->cr2), "cr2");
 	world->steps = 0;
+	world->cr3_loads = 0;
 }
 
 enum outcome world_run(struct world *world)

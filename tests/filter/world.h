@@ -56,6 +56,7 @@ struct world {
 
 	/* Of the run under way. */
 	unsigned int steps;		/* instructions begun */
+	unsigned int cr3_loads;		/* of them, MOV to CR3 */
 	unsigned int stop_at;		/* before this one; 0: only at an end */
 	void (*on_step)(struct world *world, unsigned int offset);
 	void *on_step_data;
