@@ -545,7 +545,7 @@ void dmp_site_show_again(struct dmp_mmu *mmu, unsigned int code)
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_code_page *page = &splicer->code[code];
 	struct dmp_site *site;
-	unsigned int i;
+	unsigned int i, offset;
 
 	for (i = 0; i < splicer->sites; i++) {
 		site = &splicer->site[i];
@@ -553,16 +553,17 @@ void dmp_site_show_again(struct dmp_mmu *mmu, unsigned int code)
 		    (site->rip & ~PAGE_MASK) != page->gva)
 			continue;
 		site->written_back = false;
-		if (site->code != code || !may_show(site) ||
-		    is_taken(splicer, site->rip, site->rip + site->shown))
+		if (site->code != code || !may_show(site))
 			continue;
+		/* The second of a run may have been replaced by itself meanwhile. */
+		offset = site->rip & PAGE_MASK;
+		dmp_splicer_undo_range(mmu, code, offset, offset + site->shown);
 		if (!site->stub.gva) {
 			dmp_site_install(mmu, site,
 					 site->is_cr3 ? DMP_SPLICE_SETTLED : 0);
 			continue;
 		}
-		__builtin_memcpy(page->copy + (site->rip & PAGE_MASK),
-				 site->bytes, site->shown);
+		__builtin_memcpy(page->copy + offset, site->bytes, site->shown);
 		site->state = DMP_SITE_SPLICED;
 		if (site->undos)
 			site->undos--;

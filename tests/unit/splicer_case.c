@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "guest_parts.h"
+#include "model_parts.h"
 #include "splicer_case.h"
 
 struct guest *volatile guest;
@@ -73,6 +74,18 @@ struct dmp_site *c_trap(struct text *t, u64 rip, unsigned int n)
 		g_store(g, rip, t->alias_table, 500, 0);
 	}
 	return c_site_of(&g->m, rip);
+}
+
+struct dmp_site *c_trap_cr3(u64 rip, unsigned int n)
+{
+	struct machine *m = &guest->m;
+
+	while (n--) {
+		m->in_engine = true;
+		dmp_site_trap_cr3(m->mmu, rip);
+		m_after_call(m);
+	}
+	return c_site_of(m, rip);
 }
 
 void c_expect_broken(enum dmp_broken why)

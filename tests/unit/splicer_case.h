@@ -18,6 +18,8 @@ void c_check(struct machine *m);
 struct dmp_site *c_site_of(struct machine *m, u64 rip);
 /* Trap at @rip @n times, by storing what is there; the site. */
 struct dmp_site *c_trap(struct text *t, u64 rip, unsigned int n);
+/* The instruction at @rip reads or writes CR3, and exits @n times; the site. */
+struct dmp_site *c_trap_cr3(u64 rip, unsigned int n);
 void c_expect_broken(enum dmp_broken why);
 /* The gfn of a root of its own for the kernel's half of the one there is. */
 u64 c_another_root(void);

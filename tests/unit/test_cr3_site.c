@@ -16,19 +16,6 @@
 #include "model_parts.h"
 #include "splicer_case.h"
 
-/* The instruction at @rip exits @n times. */
-static struct dmp_site *trap(u64 rip, unsigned int n)
-{
-	struct machine *m = &guest->m;
-
-	while (n--) {
-		m->in_engine = true;
-		dmp_site_trap_cr3(m->mmu, rip);
-		m_after_call(m);
-	}
-	return c_site_of(m, rip);
-}
-
 /* The hypercall in @site's stub that stands for the instruction at @rip. */
 static u64 call_of(const struct dmp_site *site, u64 rip)
 {
@@ -71,25 +58,25 @@ static void test_single(void **state)
 	(void)state;
 	c_begin(&t, 3, 4);
 	rip = g_site(&t, 1, TEXT_CR3);
-	site = trap(rip, 1);
+	site = c_trap_cr3(rip, 1);
 	assert_int_equal(site->state, DMP_SITE_COUNTING);
-	trap(rip, 1);
+	c_trap_cr3(rip, 1);
 	assert_int_equal(site->state, DMP_SITE_SPLICED);
 	assert_int_equal(dmp_site_tactic(site), DMP_TACTIC_DISPLACED);
 	assert_int_equal(site->form, DMP_FORM_MOV_TO_CR);
 	assert_call(site, rip, DMP_REG_RDI);
 	c_check(&guest->m);
 	/* The others leave it where it is. */
-	trap(g_site(&t, 2, TEXT_CR3), 2);
-	trap(g_site(&t, 3, TEXT_CR3), 2);
-	trap(g_site(&t, 2, TEXT_FLUSH), 2);
+	c_trap_cr3(g_site(&t, 2, TEXT_CR3), 2);
+	c_trap_cr3(g_site(&t, 3, TEXT_CR3), 2);
+	c_trap_cr3(g_site(&t, 2, TEXT_FLUSH), 2);
 	assert_call(site, rip, DMP_REG_RDI);
 	assert_call(c_site_of(&guest->m, g_site(&t, 2, TEXT_CR3)),
 		    g_site(&t, 2, TEXT_CR3), DMP_REG_RDI);
 	assert_call(c_site_of(&guest->m, g_site(&t, 2, TEXT_FLUSH)),
 		    g_site(&t, 2, TEXT_FLUSH) + 3, DMP_REG_RAX);
 	/* User mode has none, and other registers are not ours. */
-	assert_null(trap(0x401000, 5));
+	assert_null(c_trap_cr3(0x401000, 5));
 	c_end();
 }
 
@@ -102,20 +89,20 @@ static void test_run(void **state)
 	(void)state;
 	c_begin(&t, 4, 5);
 	rip = g_site(&t, 2, TEXT_FLUSH);
-	read = trap(rip, 1);
-	write = trap(rip + 3, 1);
+	read = c_trap_cr3(rip, 1);
+	write = c_trap_cr3(rip + 3, 1);
 	assert_int_equal(write->state, DMP_SITE_COUNTING);
-	trap(rip, 1);
+	c_trap_cr3(rip, 1);
 	assert_run(read, write);
 	assert_int_equal(read->form, DMP_FORM_MOV_FROM_CR);
 	assert_call(read, rip + 3, DMP_REG_RAX);
 	/* The exit that comes late changes nothing. */
-	trap(rip + 3, 3);
+	c_trap_cr3(rip + 3, 3);
 	assert_int_equal(write->state, DMP_SITE_COVERED);
 
 	dmp_site_undo(guest->m.mmu, read, DMP_SITE_OK);
 	assert_int_equal(write->state, DMP_SITE_COUNTING);
-	trap(rip, 4);
+	c_trap_cr3(rip, 4);
 	assert_run(read, write);
 	c_end();
 }
@@ -130,15 +117,15 @@ static void test_run_from_behind(void **state)
 	(void)state;
 	c_begin(&t, 5, 4);
 	rip = g_site(&t, 3, TEXT_FLUSH);
-	write = trap(rip + 3, 1);
-	read = trap(rip, 1);
-	trap(rip + 3, 1);
+	write = c_trap_cr3(rip + 3, 1);
+	read = c_trap_cr3(rip, 1);
+	c_trap_cr3(rip + 3, 1);
 	assert_run(read, write);
 	/* Alone, where nobody knows of what is before it. */
 	rip = g_site(&t, 2, TEXT_FLUSH);
-	write = trap(rip + 3, 2);
+	write = c_trap_cr3(rip + 3, 2);
 	assert_int_equal(write->state, DMP_SITE_SPLICED);
-	read = trap(rip, 2);
+	read = c_trap_cr3(rip, 2);
 	assert_string_equal(dmp_site_refusal_name(read), "overlaps");
 	c_check(&guest->m);
 	c_end();

@@ -73,6 +73,40 @@ static void test_probe(void **state)
 	probe(TEXT_IMM, false, 2);
 }
 
+/*
+ * As probe(), on the first of a run: what it stands for is emulated in another
+ * engagement, the second exits by itself there, and is replaced by itself.
+ */
+static void test_probe_of_run(void **state)
+{
+	struct dmp_site *second;
+	u8 saved, original, is;
+	u64 rip;
+
+	(void)state;
+	c_begin(&t, 5, 4);
+	rip = g_site(&t, 2, TEXT_FLUSH);
+	original = c_text(&guest->m, &t, 2)[rip & 4095];
+	assert_int_equal(c_trap_cr3(rip, 2)->state, DMP_SITE_SPLICED);
+	c_read_code(rip, &saved, 1);
+	c_put_code(&t, rip, INT3, INT3, 1);
+	engage_again();
+	second = c_trap_cr3(rip + 3, 2);
+	assert_int_equal(second->state, DMP_SITE_SPLICED);
+	c_put_code(&t, rip, &saved, &original, 1);
+	c_read_code(rip, &is, 1);
+	assert_int_equal(is, saved);
+	assert_int_equal(c_site_of(&guest->m, rip)->state, DMP_SITE_SPLICED);
+	assert_int_equal(second->state, DMP_SITE_UNDONE);
+	/* Without it the second may be by itself again. */
+	c_put_code(&t, rip, INT3, INT3, 1);
+	c_trap_cr3(rip + 3, 8);
+	assert_int_equal(second->state, DMP_SITE_SPLICED);
+	c_put_code(&t, rip, &saved, &original, 1);
+	assert_int_equal(c_site_of(&guest->m, rip)->state, DMP_SITE_SPLICED);
+	c_end();
+}
+
 /* The first byte is written back while nobody looks: where the guest goes then. */
 static void test_astray(void **state)
 {
@@ -213,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_probe_of_run),
 		cmocka_unit_test(test_astray),
 		cmocka_unit_test(test_entry),
 		cmocka_unit_test(test_other_code),

@@ -77,7 +77,7 @@ static void test_probe(void **state)
 	c_end();
 }
 
-/* Nor is it another's place by then; and what was undone by request comes back. */
+/* What has taken its place meanwhile makes way; what was undone by request comes back. */
 static void test_probe_then_other(void **state)
 {
 	struct dmp_site *site, *other;
@@ -92,10 +92,12 @@ static void test_probe_then_other(void **state)
 	c_read_code(rip, &saved, 1);
 	c_put_code(&t, rip, INT3, INT3, 1);
 	other = c_splice(&t, rip + 3);
-	c_put_code(&t, rip, &saved, &original, 1);
-	assert_int_equal(site->state, DMP_SITE_UNDONE);
 	assert_int_equal(other->state, DMP_SITE_SPLICED);
-	dmp_site_undo(guest->m.mmu, other, DMP_SITE_OK);
+	c_put_code(&t, rip, &saved, &original, 1);
+	c_read_code(rip, &is, 1);
+	assert_int_equal(is, saved);
+	assert_int_equal(site->state, DMP_SITE_SPLICED);
+	assert_int_equal(other->state, DMP_SITE_UNDONE);
 	c_put_code(&t, rip, INT3, INT3, 1);
 	site->state = DMP_SITE_REFUSED;
 	site->refusal = DMP_SITE_ASKED;
