@@ -58,6 +58,7 @@ static const char *check_sites(const struct dmp_splicer *splicer,
 				     site->stub.plan.len))
 			return "splice not shown";
 	}
+	sites += dmp_lidt_count(splicer, code);
 	return sites == page->sites ? NULL : "sites miscounted";
 }
 
@@ -69,7 +70,7 @@ static const char *check_copy(const struct dmp_splicer *splicer,
 
 	for (i = 0; i < DMP_PAGE_SIZE; i++)
 		if (page->copy[i] != page->pristine[i] &&
-		    !is_spliced(splicer, code, i))
+		    !is_spliced(splicer, code, i) && !dmp_lidt_has(splicer, code, i))
 			return "copy of code differs where nothing is spliced";
 	return NULL;
 }
@@ -118,7 +119,7 @@ static const char *check_code(const struct dmp_mmu *mmu, unsigned int i)
 	return what;
 }
 
-/* Frames that are held for code have some, or the handler's gate. */
+/* Frames that are held for code have some, or are watched, or the handler's gate. */
 static const char *check_code_frames(const struct dmp_mmu *mmu, u64 *gfn)
 {
 	const struct dmp_slot *slot;
@@ -127,7 +128,8 @@ static const char *check_code_frames(const struct dmp_mmu *mmu, u64 *gfn)
 	for (slot = mmu->slot; slot < mmu->slot + mmu->slots; slot++)
 		for (i = 0; i < slot->npages; i++) {
 			*gfn = slot->base_gfn + i;
-			if (slot->frames[i].code && !dmp_code_pages_of(mmu, *gfn) &&
+			if (slot->frames[i].code && !slot->frames[i].lidt &&
+			    !dmp_code_pages_of(mmu, *gfn) &&
 			    !(mmu->splicer->gate_table &&
 			      mmu->splicer->gate_gfn == *gfn))
 				return "frame held for code that is gone";
@@ -273,7 +275,7 @@ static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
 	return NULL;
 }
 
-const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn)
+const char *dmp_splicer_audit(struct dmp_mmu *mmu, u64 *gfn)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
 	const struct dmp_space *space = &mmu->space;
@@ -305,5 +307,7 @@ const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn)
 		what = check_hidden(mmu, gfn);
 	if (!what)
 		what = dmp_target_audit(mmu);
-	return what ? what : check_cache(mmu, gfn);
+	if (!what)
+		what = check_cache(mmu, gfn);
+	return what ? what : dmp_lidt_audit(mmu);
 }

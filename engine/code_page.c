@@ -220,9 +220,18 @@ void dmp_code_sync(struct dmp_mmu *mmu)
 	}
 }
 
+void dmp_code_release(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+
+	if (frame->lidt || dmp_code_pages_of(mmu, gfn) || is_gate(mmu->splicer, gfn))
+		return;
+	frame->code = 0;
+	dmp_frame_release(mmu, frame);
+}
+
 void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
 {
-	struct dmp_frame *frame = dmp_frame_find(mmu, code->gfn);
 	struct dmp_leaf leaf = { code->table, code->index };
 	u64 hfn = code->hfn;
 	unsigned int i;
@@ -240,12 +249,7 @@ void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
 		code->alias[i].table = 0;
 	}
 	code->hfn = 0;
-	/* The gate's frame stays watched. */
-	if (!dmp_code_pages_of(mmu, code->gfn) &&
-	    !is_gate(mmu->splicer, code->gfn)) {
-		frame->code = 0;
-		dmp_frame_release(mmu, frame);
-	}
+	dmp_code_release(mmu, code->gfn);
 	dmp_flush(mmu);
 	mmu->ops->free_page(mmu->host, hfn);
 	mmu->pages--;
@@ -323,4 +327,6 @@ void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
 	for (i = 0; i < DMP_CODES_MAX; i++)
 		if (is_page_of(mmu, i, write->gfn))
 			dmp_site_show_again(mmu, i);
+	if (frame->lidt)
+		dmp_lidt_written(mmu, write->gfn);
 }

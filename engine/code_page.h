@@ -67,6 +67,9 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 			unsigned int index);
 void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write);
 
+/* One reason less for the frame @gfn to be held for code: it is if no other is left. */
+void dmp_code_release(struct dmp_mmu *mmu, u64 gfn);
+
 /* For the audit: code pages of @gfn. */
 unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn);
 

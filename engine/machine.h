@@ -86,15 +86,16 @@ struct dmp_frame {
 	u32 writable;		/* machine leaves that map it writable */
 	u32 dmap_table;		/* where its first writable supervisor leaf is: */
 	u16 dmap_index;		/*   table id (0: unknown) and index */
-	u16 held : 12;		/* machine tables that need it read-only, and 1
+	u16 held : 11;		/* machine tables that need it read-only, and 1
 				 * for code
 				 */
-	u16 code : 1;		/* spliced: code_page.c */
+	u16 code : 1;		/* spliced: code_page.c; or .lidt */
+	u16 lidt : 1;		/* watched: lidt.c */
 	u16 paired : 1;		/* promotion took the dmap leaf's pair, too */
 	u16 aliased : 1;	/* promotion took other leaves */
 };
 
-#define DMP_HELD_MAX	4095	/* struct dmp_frame.held */
+#define DMP_HELD_MAX	2047	/* struct dmp_frame.held */
 
 #define DMP_SLOT_RO	1u	/* guest writes are not for RAM */
 

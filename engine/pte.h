@@ -80,4 +80,10 @@ static inline bool dmp_pte_is_leaf(u64 entry, unsigned int level)
 	return level == 1 || (level <= 3 && entry & DMP_PTE_PS);
 }
 
+/* A level-1 guest entry that maps what the kernel may execute, and not write. */
+static inline bool dmp_pte_is_code(u64 entry)
+{
+	return (entry & (DMP_PTE_P | DMP_PTE_RW | DMP_PTE_US | DMP_PTE_NX)) == DMP_PTE_P;
+}
+
 #endif /* DMP_PTE_H */

@@ -300,13 +300,8 @@ static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
 
 static void unwatch_gate(struct dmp_mmu *mmu)
 {
-	struct dmp_frame *frame = dmp_frame_find(mmu, mmu->splicer->gate_gfn);
-
 	mmu->splicer->gate_table = 0;
-	if (dmp_code_pages_of(mmu, mmu->splicer->gate_gfn))
-		return;
-	frame->code = 0;
-	dmp_frame_release(mmu, frame);
+	dmp_code_release(mmu, mmu->splicer->gate_gfn);
 }
 
 static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
@@ -366,7 +361,7 @@ static void clean(struct dmp_splicer *splicer)
 	struct dmp_implant *implant = splicer->implant;
 	u64 implant_hfn = splicer->implant_hfn;
 	u32 threshold = splicer->threshold, targets = splicer->targets;
-	bool guarded = splicer->guarded;
+	bool guarded = splicer->guarded, watched = splicer->lidts.watched;
 	struct dmp_relics *relics = splicer->relics;
 	u8 hypercall[DMP_STUB_HYPERCALL];
 
@@ -378,6 +373,8 @@ static void clean(struct dmp_splicer *splicer)
 	splicer->threshold = threshold;
 	splicer->targets = targets;
 	splicer->guarded = guarded;
+	splicer->lidts.watched = watched;
+	splicer->lidts.look = watched;
 	splicer->relics = relics;
 	__builtin_memcpy(splicer->hypercall, hypercall, sizeof(hypercall));
 }
@@ -458,6 +455,7 @@ static void drop_lost_code(struct dmp_mmu *mmu)
 			continue;
 		dmp_splicer_undo_range(mmu, i, 0, DMP_PAGE_SIZE);
 		forget_sites(splicer, i);
+		dmp_lidt_forget(splicer, i);
 		splicer->code[i].sites = 1;
 		dmp_code_put(mmu, &splicer->code[i]);
 	}
@@ -541,6 +539,7 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 	dmp_filter_forget(splicer->implant);
 	if (splicer->unsettled)
 		drop_lost_code(mmu);
+	dmp_lidt_settle(mmu);
 	if (mmu->broken || !dmp_pool_settle(mmu) || !dmp_space_sync(mmu))
 		return;
 	if (!leads_to_filter(mmu, mmu->loaded)) {

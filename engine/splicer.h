@@ -12,6 +12,7 @@
 
 #include "code_page.h"
 #include "filter.h"
+#include "lidt.h"
 #include "relic.h"
 #include "stub.h"
 
@@ -202,6 +203,7 @@ struct dmp_splicer {
 	struct dmp_cr3_call cr3_call[DMP_CR3_CALLS];
 	u32 cr3_calls;			/* noted so far: the last ones are there */
 	struct dmp_code_page code[DMP_CODES_MAX];
+	struct dmp_lidts lidts;
 	struct dmp_target target[DMP_TARGETS_MAX];	/* target.h */
 	u32 targets_used;		/* at the beginning of target[] */
 	u32 targets_version;		/* changes with their machine values */
@@ -420,7 +422,7 @@ u64 dmp_site_resume(const struct dmp_site *site, u64 rip);
 struct dmp_site *dmp_splicer_site(struct dmp_splicer *splicer, u64 rip);
 
 /* For the audit: what is wrong, and with which frame; NULL: nothing. */
-const char *dmp_splicer_audit(const struct dmp_mmu *mmu, u64 *gfn);
+const char *dmp_splicer_audit(struct dmp_mmu *mmu, u64 *gfn);
 
 /* The guest's address of what runs at @rip, should that be a stub's. */
 u64 dmp_splicer_home(struct dmp_splicer *splicer, u64 rip);

@@ -340,6 +340,10 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 		note_mapping(mmu, table, index, new, frame);
 	mmu->lazy_d |= is_lazy_d(new);
 	leaf_set(mmu, table, index, machine, old_frame, frame);
+	if (old_frame && old_frame->lidt && dmp_pte_is_code(old))
+		dmp_lidt_gone(mmu, leaf_gfn(table, index, old));
+	if (dmp_pte_is_code(new))
+		dmp_lidt_come(mmu);
 	if (old_frame && old_frame->code && frame != old_frame)
 		dmp_code_leaf_gone(mmu, table, index);
 }
@@ -350,6 +354,8 @@ static void leaf_make(struct dmp_mmu *mmu, struct dmp_table *table,
 		      struct dmp_frame *frame)
 {
 	note_mapping(mmu, table, index, guest, frame);
+	if (dmp_pte_is_code(guest))
+		dmp_lidt_come(mmu);
 	frame->writable += !!(machine & DMP_PTE_RW);
 	entry_set(table, index, machine);
 }

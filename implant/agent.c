@@ -156,7 +156,7 @@ static u64 translate(const struct work *w, struct dmp_frame **frame)
 		return NO_ENTRY;
 	if (!(new & DMP_PTE_US)) {
 		/* The VMM sets A and D, and notes direct mappings. */
-		if (!(new & DMP_PTE_A) ||
+		if (!(new & DMP_PTE_A) || dmp_pte_is_code(new) ||
 		    (new & DMP_PTE_RW && (!(new & DMP_PTE_D) || record->held ||
 					  !record->dmap_table ||
 					  record->dmap_index == w->index)))

@@ -156,6 +156,9 @@ static void show_splicer(struct seq_file *s, const struct kvm_dmp_vm *vm)
 	if (!sp)
 		return;
 	seq_printf(s, "guarded %d\n", sp->guarded);
+	if (sp->lidts.watched)
+		seq_printf(s, "lidt instructions=%u pages=%llu doubtful=%llu\n", sp->lidts.count,
+			   sp->lidts.pages, sp->lidts.doubtful);
 	seq_printf(s, "handler 0x%llx\n", sp->prologue.rip);
 	seq_printf(s, "implant 0x%llx\n", sp->implant_gva);
 	seq_printf(s, "stubs %llu\n", sp->stubs);

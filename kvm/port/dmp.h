@@ -105,6 +105,7 @@ struct kvm_dmp_vendor {
 	const char *isa;
 	u8 hypercall[3];
 	u64 write_cr3;		/* META of MOV to CR3 */
+	bool (*lidt_exits)(void);	/* NULL: it can */
 	/* First and last code of what a mark's subleaf 1 counts. */
 	struct { u32 first, last; } counted[3];
 };

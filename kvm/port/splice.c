@@ -98,6 +98,7 @@ bool kvm_dmp_alloc_splicer(struct kvm_dmp_engine *e)
 	s->implant = page_address(e->implant);
 	s->implant_hfn = page_to_pfn(e->implant);
 	s->threshold = max(READ_ONCE(threshold), 1u);
+	s->lidts.watched = kvm_x86_ops.dmp->lidt_exits && !kvm_x86_ops.dmp->lidt_exits();
 	s->guarded = boot_cpu_has_bug(X86_BUG_CPU_MELTDOWN) && !READ_ONCE(meltdown);
 	if (kvm_x86_ops.dmp_set_targets)
 		static_branch_enable(&kvm_dmp_targets);

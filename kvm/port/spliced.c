@@ -454,6 +454,11 @@ static bool breakpoint(struct kvm_vcpu *vcpu, int *ret)
 		return true;
 	}
 
+	/* It is about to be executed, and may be: on KVM's tables. */
+	if (dmp_lidt_is_at(d->splicer, rip)) {
+		disengage(vcpu, DMP_REASON_IDT);
+		return true;
+	}
 	if (dmp_splicer_breakpoint(d->splicer, rip)) {
 		d->resume = dmp_splicer_site(d->splicer, rip);
 		return true;

@@ -81,6 +81,7 @@ int test_edges(void);
 int test_faults(void);
 int test_free(void);
 int test_hidden(void);
+int test_idt(void);
 int test_hugeswap(void);
 int test_ints(void);
 int test_mix(void);

@@ -36,6 +36,7 @@ static const struct test {
 	{ "timer", test_timer, "page tables changed while a fast timer interrupts" },
 	{ "profile", test_profile, "likewise, with the kernel's call chains sampled" },
 	{ "debug", test_debug, "breakpoints in the kernel, single steps" },
+	{ "idt", test_idt, "another IDT loaded, with the module dmp_idt" },
 	{ "hidden", test_hidden, "steady touch, protect, munmap between marks" },
 };
 

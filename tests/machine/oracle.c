@@ -55,13 +55,13 @@ static bool is_dmap(const struct dmp_frame *frame, const struct change *c)
 }
 
 /*
- * The VMM completes A and D of supervisor leaves, and notes direct mappings, and
- * pairs: tables that map the same frames at the same indices.
+ * The VMM completes A and D of supervisor leaves, looks at code, and notes direct
+ * mappings, and pairs: tables that map the same frames at the same indices.
  */
 static bool is_agents_kernel_leaf(const struct dmp_frame *frame,
 				  const struct change *c)
 {
-	if (!(c->new & DMP_PTE_A))
+	if (!(c->new & DMP_PTE_A) || dmp_pte_is_code(c->new))
 		return false;
 	return !(c->new & DMP_PTE_RW) ||
 	       (c->new & DMP_PTE_D && !frame->held && frame->dmap_table &&

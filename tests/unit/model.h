@@ -73,6 +73,7 @@ struct machine {
 	u64 targets;		/* and those that the guest loads by itself, */
 	u32 target_count;	/*   of at most so many; before m_splice() */
 	bool guarded;		/* dmp_splicer.guarded; before m_splice() */
+	bool no_lidt_exit;	/* dmp_lidts.watched; likewise */
 	u64 hidings, elsewhere;	/* seen: loaded roots without the private region, and
 				 * faults there that the agent looks at on another
 				 */

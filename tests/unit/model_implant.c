@@ -229,6 +229,9 @@ static void check_page(struct machine *m, const struct dmp_code_page *code)
 			memcpy(want + (site->rip & 4095), site->bytes,
 			       site->stub.plan.len);
 	}
+	for (i = 0; i < s->lidts.count; i++)
+		if ((s->lidts.at[i].rip & ~4095ull) == code->gva)
+			want[s->lidts.at[i].rip & 4095] = 0xcc;
 	if (memcmp(want, code->copy, DMP_PAGE_SIZE))
 		m_fail(m, "code at %#llx differs not just at its sites", code->gva);
 	leaf = m_machine_leaf(m, code->gva);

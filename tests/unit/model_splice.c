@@ -61,6 +61,7 @@ enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate)
 	m->splicer->relics = &m->relics;
 	m->splicer->targets = m->target_count;
 	m->splicer->guarded = m->guarded;
+	m->splicer->lidts.watched = m->no_lidt_exit;
 	memcpy(m->splicer->hypercall, vmmcall, sizeof(vmmcall));
 	m->in_engine = true;
 	why = dmp_splicer_start(m->mmu, m->splicer, &start);

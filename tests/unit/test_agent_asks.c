@@ -91,8 +91,9 @@ static void test_leaves_of_tables(void **state)
 	asks(table[1], table[2] << 12 | USER_LEAF);
 	asks(table[1], table[2] << 12 | LAZY_LEAF);
 	asks(table[1], table[2] << 12 | KERNEL_LEAF);
-	/* Read-only it may map it. */
-	agent_store(table[1], 7, table[2] << 12 | P | A, false);
+	/* Read-only it may map it, but not as code. */
+	agent_store(table[1], 7, table[2] << 12 | P | A | NX, false);
+	asks(table[1], table[2] << 12 | P | A);
 	end();
 }
 

@@ -53,6 +53,9 @@ static bool splice(struct guest *g, const struct text *t)
 	return !g->m.broken;
 }
 
+/* lidt (%rdi); ret */
+#define LIDT		0xc31f010full
+
 /* Bytes near a site, or those that belong there. */
 static void change_code(struct guest *g, const struct text *t, u8 (*text)[DMP_PAGE_SIZE])
 {
@@ -63,6 +66,8 @@ static void change_code(struct guest *g, const struct text *t, u8 (*text)[DMP_PA
 	u64 gva = t->alias + page * DMP_PAGE_SIZE + offset;
 	u32 error;
 
+	if (m_chance(&g->m, 20))
+		word[0] = LIDT;
 	if (m_chance(&g->m, 30))
 		g_kwrite(g, t->gfn[page], offset, word, bytes);
 	else
@@ -282,6 +287,7 @@ static void run_history(u64 seed, u64 steps)
 	g_boot(g, seed, seed & 1 ? 5 : 4);
 	g->m.target_count = seed % (DMP_TARGETS_MAX + 1);
 	g->m.guarded = seed % 3 == 2;
+	g->m.no_lidt_exit = seed % 4 > 1;
 	g_text(g, &t);
 	for (i = 0; i < TEXT_PAGES; i++)
 		memcpy(text[i], m_ref(&g->m, t.gfn[i]), DMP_PAGE_SIZE);

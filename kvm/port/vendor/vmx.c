@@ -16,10 +16,17 @@
 
 #define CR3_ACCESS	3	/* of CONTROL_REG_ACCESS_NUM */
 
+/* Vol. 3C, 24.6.2: descriptor-table exiting. */
+static bool lidt_exits(void)
+{
+	return vmcs_config.cpu_based_2nd_exec_ctrl & SECONDARY_EXEC_DESC;
+}
+
 const struct kvm_dmp_vendor vmx_dmp_vendor = {
 	.isa = "vmx",
 	.hypercall = { 0x0f, 0x01, 0xc1 },	/* VMCALL */
 	.write_cr3 = KVM_DMP_META(EXIT_REASON_CR_ACCESS, CR3_ACCESS, 0),
+	.lidt_exits = lidt_exits,
 	.counted = {
 		{ EXIT_REASON_CPUID, EXIT_REASON_CPUID },
 		{ EXIT_REASON_CR_ACCESS, EXIT_REASON_CR_ACCESS },
