@@ -265,20 +265,22 @@ static void look_at(struct dmp_mmu *mmu, u64 gva, struct dmp_frame *frame)
 	look_across(mmu, gva + DMP_PAGE_SIZE - 2, gva + DMP_PAGE_SIZE);
 }
 
-typedef void visit(struct dmp_mmu *mmu, u64 gva, struct dmp_frame *frame);
-
-/* Each page of code below @table that is not watched, where it can be. */
-static void below(struct dmp_mmu *mmu, struct dmp_table *table, u64 gva, visit *visit)
+/*
+ * How many pages of code below @table are not watched, and could be; with @look they
+ * are looked at.
+ */
+static u32 below(struct dmp_mmu *mmu, struct dmp_table *table, u64 gva, bool look)
 {
 	bool top = table->level == mmu->paging.levels;
 	unsigned int i = top ? DMP_ENTRIES / 2 : 0;
 	struct dmp_frame *frame;
 	struct dmp_table *child;
 	u64 machine, gfn, at;
+	u32 found = 0;
 
 	/* All entries of such a table map the same way. */
 	if ((!table->guest && !dmp_pte_is_code(table->attr)) || !dmp_work(mmu, DMP_ENTRIES))
-		return;
+		return 0;
 	for (i = dmp_entries_next(table->entries, i); i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_entries_next(table->entries, i + 1)) {
 		machine = table->entries[i];
@@ -290,27 +292,45 @@ static void below(struct dmp_mmu *mmu, struct dmp_table *table, u64 gva, visit *
 		if (table->level > 1) {
 			child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
 			if (child)
-				below(mmu, child, at, visit);
+				found += below(mmu, child, at, look);
 			continue;
 		}
 		frame = code_at(mmu, at, &gfn);
-		if (frame && !frame->lidt && !frame->tables && dmp_table_may_be(mmu, gfn))
-			visit(mmu, at, frame);
+		if (!frame || frame->lidt || frame->tables || !dmp_table_may_be(mmu, gfn))
+			continue;
+		found++;
+		if (look)
+			look_at(mmu, at, frame);
 	}
+	return found;
+}
+
+/* Those that have lost a mapping: where they are code still, they are looked at anew. */
+static void unwatch_left(struct dmp_mmu *mmu)
+{
+	struct dmp_lidts *lidts = &mmu->splicer->lidts;
+	const struct dmp_slot *slot;
+	u64 i;
+
+	for (i = 0; i < lidts->lefts && i < DMP_LIDT_LEFT_MAX; i++)
+		unwatch(mmu, lidts->left[i]);
+	for (slot = mmu->slot; lidts->lefts > DMP_LIDT_LEFT_MAX &&
+	     slot < mmu->slot + mmu->slots; slot++)
+		for (i = 0; i < slot->npages && !mmu->broken; i++)
+			if (i % DMP_ENTRIES || dmp_work(mmu, DMP_ENTRIES))
+				unwatch(mmu, slot->base_gfn + i);
+	lidts->lefts = 0;
 }
 
 void dmp_lidt_settle(struct dmp_mmu *mmu)
 {
 	struct dmp_lidts *lidts = &mmu->splicer->lidts;
-	u32 i;
 
 	if (!lidts->look || mmu->broken)
 		return;
 	lidts->look = false;
-	for (i = 0; i < lidts->lefts && i < DMP_LIDT_LEFT_MAX; i++)
-		unwatch(mmu, lidts->left[i]);
-	lidts->lefts = 0;
-	below(mmu, dmp_table_of(mmu, mmu->loaded->table), 0, look_at);
+	unwatch_left(mmu);
+	below(mmu, dmp_table_of(mmu, mmu->loaded->table), 0, true);
 }
 
 /*
@@ -339,20 +359,13 @@ bool dmp_lidt_has(const struct dmp_splicer *splicer, unsigned int code, unsigned
 	return false;
 }
 
-static void break_off(struct dmp_mmu *mmu, u64 gva, struct dmp_frame *frame)
-{
-	(void)gva;
-	(void)frame;
-	dmp_break(mmu, DMP_BROKEN_CODE);
-}
-
 const char *dmp_lidt_audit(struct dmp_mmu *mmu)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
 	const struct dmp_lidts *lidts = &splicer->lidts;
 	const struct dmp_code_page *code;
 	u64 work = mmu->work;
-	u32 i, offset;
+	u32 i, offset, found;
 
 	for (i = 0; i < lidts->count; i++) {
 		code = &splicer->code[lidts->at[i].code];
@@ -366,7 +379,7 @@ const char *dmp_lidt_audit(struct dmp_mmu *mmu)
 	}
 	if (!lidts->watched || lidts->look || !mmu->loaded)
 		return NULL;
-	below(mmu, dmp_table_of(mmu, mmu->loaded->table), 0, break_off);
+	found = below(mmu, dmp_table_of(mmu, mmu->loaded->table), 0, false);
 	mmu->work = work;
-	return mmu->broken ? "code that was not looked at for LIDT" : NULL;
+	return found ? "code that was not looked at for LIDT" : NULL;
 }
