@@ -13,7 +13,7 @@ static const char *const own_keys[] = {
 	"disengagements", "tables", "roots", "engine_bytes", "pinned_pages",
 	"prepare_ns", "engage_ns", "audits", "spliced", "splice_refusal",
 	"handler", "implant", "stubs", "undone", "finished", "filter_lazy_a",
-	"stub_misses",
+	"stub_misses", "guarded", "lidt", "user_fault_exits",
 };
 
 static unsigned long long number(const struct status *st, const char *key)
@@ -180,6 +180,11 @@ static void put_splice_state(const struct status *st, char *buf, size_t size)
 			 r && r->advice ? r->advice : "");
 }
 
+static unsigned long long lidt(const struct status *st, const char *field)
+{
+	return status_get_field(st, "lidt", field);
+}
+
 /* Where the mode is another, and nothing is spliced, there is nothing to say. */
 static void print_splice(const struct status *st)
 {
@@ -196,12 +201,18 @@ static void print_splice(const struct status *st)
 		return;
 	print_row("handler", "%s", status_get(st, "handler"));
 	print_row("implant", "%s", status_get(st, "implant"));
+	if (number(st, "guarded"))
+		print_row("guarded", "user mode's page tables show nothing of the host's (this CPU has Meltdown)");
+	if (status_get(st, "lidt"))
+		print_row("LIDT", "does not exit on this CPU: %llu trapped, %llu pages of kernel code looked through, %llu places in doubt",
+			  lidt(st, "instructions"), lidt(st, "pages"),
+			  lidt(st, "doubtful"));
 	print_row("stubs", "%llu made, %llu undone", number(st, "stubs"),
 		  number(st, "undone"));
 	print_row("without exit", "%llu accessed bits set by the filter",
 		  number(st, "filter_lazy_a"));
-	print_row("with exit", "%llu entries finished by the VMM",
-		  number(st, "finished"));
+	print_row("with exit", "%llu entries finished by the VMM, %llu page faults of user mode",
+		  number(st, "finished"), number(st, "user_fault_exits"));
 	print_row("passed by", "%llu writes of stubs to what they do not know as a table",
 		  number(st, "stub_misses"));
 }
@@ -284,7 +295,9 @@ static void json_splice(struct json *j, const struct status *st)
 {
 	static const char *const numbers[] = {
 		"stubs", "undone", "finished", "filter_lazy_a", "stub_misses",
+		"user_fault_exits",
 	};
+	static const char *const lidts[] = { "instructions", "pages", "doubtful" };
 	const struct reason *r = splice_reason(st);
 	size_t i;
 
@@ -301,6 +314,15 @@ static void json_splice(struct json *j, const struct status *st)
 	json_str(j, "implant", status_get(st, "implant"));
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		json_num(j, numbers[i], number(st, numbers[i]));
+	json_bool(j, "guarded", number(st, "guarded"));
+	if (status_get(st, "lidt")) {
+		json_open(j, "lidt", '{');
+		for (i = 0; i < ARRAY_SIZE(lidts); i++)
+			json_num(j, lidts[i], lidt(st, lidts[i]));
+		json_close(j, '}');
+	} else {
+		json_str(j, "lidt", NULL);
+	}
 	json_close(j, '}');
 }
 

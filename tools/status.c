@@ -9,7 +9,7 @@ static const char *const number_keys[] = {
 	"retry_ms", "engagements", "refusals", "disengagements", "tables",
 	"roots", "engine_bytes", "pinned_pages", "prepare_ns", "engage_ns",
 	"audits", "spliced", "stubs", "undone", "finished", "filter_lazy_a",
-	"stub_misses",
+	"stub_misses", "guarded", "user_fault_exits",
 };
 
 static struct span span_of(const char *s)
@@ -240,6 +240,17 @@ u64 status_get_u64(const struct status *st, const char *key)
 		parse_hex(span_of(s), &v);
 	else if (s && !parse_u64(span_of(s), &v))
 		v = 0;
+	return v;
+}
+
+u64 status_get_field(const struct status *st, const char *key, const char *field)
+{
+	const char *s = status_get(st, key);
+	struct span val;
+	u64 v;
+
+	if (!s || !find_field(span_of(s), field, &val) || !parse_u64(val, &v))
+		return 0;
 	return v;
 }
 

@@ -57,6 +57,8 @@ void status_free(struct status *st);
 const char *status_get(const struct status *st, const char *key);
 /* The same as a number, 0 if absent. */
 u64 status_get_u64(const struct status *st, const char *key);
+/* The number after `@field=` in the value of @key, 0 if absent. */
+u64 status_get_field(const struct status *st, const char *key, const char *field);
 enum dmp_isa status_isa(const struct status *st);
 
 /* How the value of @key is to be taken. */

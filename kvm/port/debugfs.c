@@ -198,6 +198,7 @@ static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
 	seq_printf(s, "relics %u\n", READ_ONCE(vm->relics) ? vm->relics->noted : 0);
 	seq_printf(s, "relic_runs %llu\n", vm->relic_runs);
 	seq_printf(s, "relic_repairs %llu\n", vm->relic_repairs);
+	seq_printf(s, "user_fault_exits %llu\n", vm->user_fault_exits);
 	show_splicer(s, vm);
 	show_finding(s, &vm->finding);
 	show_machine_stats(s, &sum);

@@ -78,6 +78,7 @@ struct kvm_dmp_vm {
 	u64 relic_runs, relic_repairs;	/* the vCPU's thread; */
 	u64 astray;			/*   the instruction it was led back to last, */
 	unsigned int astray_times;	/*   and how often in a row: relic.c */
+	u64 user_fault_exits;		/* by the filter, for user mode; vCPU's thread */
 	enum dmp_start_refusal splice_refusal;	/* of the last start; engine_lock */
 	u64 splice_retry;		/* root loads at which to try again; likewise */
 	struct work_struct engage_work;

@@ -386,6 +386,7 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 		return ret;
 	home = frame_home(vcpu, &frame);
 	kvm_dmp_charge_to(vcpu, home, frame.cs & 3);
+	vm->user_fault_exits += is_users(&frame);
 	if (is_injected(vcpu, &frame))
 		return deliver(vcpu, &frame, frame.error_code, home);
 

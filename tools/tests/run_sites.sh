@@ -4,7 +4,8 @@
 
 echo "== status with replaced instructions"
 spliced=("spliced 1" "handler 0xffffffff9d200be0" "implant 0xffffffff81601000"
-	"stubs 3" "undone 1" "finished 30" "filter_lazy_a 52" "stub_misses 808")
+	"stubs 3" "undone 1" "finished 30" "filter_lazy_a 52" "stub_misses 808"
+	"guarded 0" "user_fault_exits 6")
 on() { # as machine, in mode on
 	machine "$@"
 	sed -i 's/^mode .*/mode on/' "$1"
@@ -18,14 +19,27 @@ row '^    handler +0xffffffff9d200be0$'
 row '^    implant +0xffffffff81601000$'
 row '^    stubs +3 made, 1 undone$'
 row '^    without exit +52 accessed bits set by the filter$'
-row '^    with exit +30 entries finished by the VMM$'
+row '^    with exit +30 entries finished by the VMM, 6 page faults of user mode$'
 row '^    passed by +808 writes'
 hasnt "stub_misses"
 hasnt "filter_lazy_a"
+hasnt "user_fault_exits"
+hasnt "guarded"
+hasnt "LIDT"
 t "spliced, JSON" 0 status --json
 is_json
-py "d['vms'][0]['machine']['splice'] == {'spliced': True, 'refusal': None, 'why': None, 'advice': None, 'handler': '0xffffffff9d200be0', 'implant': '0xffffffff81601000', 'stubs': 3, 'undone': 1, 'finished': 30, 'filter_lazy_a': 52, 'stub_misses': 808}"
+py "d['vms'][0]['machine']['splice'] == {'spliced': True, 'refusal': None, 'why': None, 'advice': None, 'handler': '0xffffffff9d200be0', 'implant': '0xffffffff81601000', 'stubs': 3, 'undone': 1, 'finished': 30, 'filter_lazy_a': 52, 'stub_misses': 808, 'user_fault_exits': 6, 'guarded': False, 'lidt': None}"
 py "d['vms'][0]['status']['spliced'] == 1"
+cp "$w/status.good" "$d/status"
+on "$d/status" engaged none "${spliced[@]/guarded 0/guarded 1}" "lidt instructions=4 pages=5587 doubtful=1"
+t "on VT-x of 2008" 0 status
+no_err
+row "^    guarded +user mode's page tables show nothing of the host's"
+row '^    LIDT +does not exit on this CPU: 4 trapped, 5587 pages of kernel code looked through, 1 places in doubt$'
+hasnt "doubtful"
+t "on VT-x of 2008, JSON" 0 status --json
+py "d['vms'][0]['machine']['splice']['guarded'] is True"
+py "d['vms'][0]['machine']['splice']['lidt'] == {'instructions': 4, 'pages': 5587, 'doubtful': 1}"
 not_spliced() { # refusal, the line's end
 	cp "$w/status.good" "$d/status"
 	on "$d/status" engaged none "spliced 0" "splice_refusal $1"
