@@ -486,46 +486,58 @@ static void test_return(void **state)
  * ---- Installation ----
  */
 
+static void install(const struct dmp_filter_place *good)
+{
+	const struct dmp_filter_blob *blob = &dmp_filter_blobs[good->guarded];
+	static u8 code[DMP_PAGE_SIZE], was[DMP_PAGE_SIZE];
+	struct dmp_filter_place place = *good;
+
+	assert_int_equal(dmp_filter_install(code, sizeof(code), good), DMP_FILTER_INSTALLED);
+	assert_int_equal(dmp_filter_hypercall_offset(good->guarded), blob->hypercall);
+	assert_memory_equal(code + blob->hypercall, good->hypercall, 3);
+	assert_memory_equal(code + blob->hypercall + 3, "\x0f\x0b", 2);
+	assert_int_equal(code[sizeof(code) - 1], 0xcc);
+	assert_int_equal(dmp_filter_install(code, blob->bytes, good), DMP_FILTER_INSTALLED);
+	assert_int_equal(dmp_filter_install(code, blob->bytes - 1, good), DMP_FILTER_NO_ROOM);
+	place.filter += 16;
+	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_DISPLACED);
+	place = *good;
+	place.public_start = FILTER_GVA + 1;
+	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_RANGE);
+	place = *good;
+	place.public_end = FILTER_GVA + 100;
+	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_RANGE);
+	place = *good;
+	place.public_start -= 1ull << 32;
+	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_RANGE);
+	place = *good;	/* up to the boundary, exclusive */
+	place.public_end = 0;
+	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_INSTALLED);
+	assert_true(dmp_filter_deliver(code, good->guarded, FILTER_GVA, DELIVER_GVA));
+	memcpy(was, code, sizeof(code));
+	assert_false(dmp_filter_deliver(code, good->guarded, FILTER_GVA,
+					FILTER_GVA + (1ull << 31) + 4096));
+	assert_false(dmp_filter_deliver(code, good->guarded, FILTER_GVA,
+					DELIVER_GVA - (1ull << 32)));
+	assert_memory_equal(code, was, sizeof(code));
+}
+
 static void test_install(void **state)
 {
-	static const struct dmp_filter_place good = {
+	struct dmp_filter_place good = {
 		.filter = FILTER_GVA,
 		.implant = IMPLANT_GVA,
 		.public_start = PUBLIC_START,
 		.public_end = PUBLIC_END,
-		.hypercall = { 0x0f, 0x01, 0xc1 },
+		.hypercall = { 0x0f, 0x01, 0xd9 },	/* AMD-V's */
 	};
-	static u8 code[DMP_PAGE_SIZE], was[DMP_PAGE_SIZE];
-	struct dmp_filter_place place = good;
 
 	(void)state;
-	assert_int_equal(dmp_filter_install(code, sizeof(code), &good), DMP_FILTER_INSTALLED);
-	assert_memory_equal(code + dmp_filter_hypercall_offset(false), good.hypercall, 3);
-	assert_memory_equal(code + dmp_filter_hypercall_offset(false) + 3, "\x0f\x0b", 2);
-	assert_int_equal(code[sizeof(code) - 1], 0xcc);
-	assert_int_equal(dmp_filter_install(code, sizeof(dmp_filter_code), &good),
-			 DMP_FILTER_INSTALLED);
-	assert_int_equal(dmp_filter_install(code, sizeof(dmp_filter_code) - 1, &good),
-			 DMP_FILTER_NO_ROOM);
-	place.filter += 16;
-	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_DISPLACED);
-	place = good;
-	place.public_start = FILTER_GVA + 1;
-	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_RANGE);
-	place = good;
-	place.public_end = FILTER_GVA + 100;
-	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_RANGE);
-	place = good;
-	place.public_start -= 1ull << 32;
-	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_RANGE);
-	place = good;	/* up to the boundary, exclusive */
-	place.public_end = 0;
-	assert_int_equal(dmp_filter_install(code, sizeof(code), &place), DMP_FILTER_INSTALLED);
-	assert_true(dmp_filter_deliver(code, false, FILTER_GVA, DELIVER_GVA));
-	memcpy(was, code, sizeof(code));
-	assert_false(dmp_filter_deliver(code, false, FILTER_GVA, FILTER_GVA + (1ull << 31) + 4096));
-	assert_false(dmp_filter_deliver(code, false, FILTER_GVA, DELIVER_GVA - (1ull << 32)));
-	assert_memory_equal(code, was, sizeof(code));
+	install(&good);
+	good.hypercall[2] = 0xc1;	/* VT-x's */
+	install(&good);
+	good.guarded = true;
+	install(&good);
 }
 
 /* No row for what is not code; rows sorted, the first at the entry. */

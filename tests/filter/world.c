@@ -141,7 +141,7 @@ struct world *world_new(u64 seed, bool guarded)
 		.implant = IMPLANT_GVA,
 		.public_start = PUBLIC_START,
 		.public_end = PUBLIC_END,
-		.hypercall = { 0x0f, 0x01, 0xd9 },
+		.hypercall = { 0x0f, 0x01, guarded ? 0xc1 : 0xd9 },	/* VT-x's, AMD-V's */
 		.guarded = guarded,
 	};
 	struct world *world = calloc(1, sizeof(*world));

@@ -42,9 +42,17 @@ bool m_is_overlay(struct machine *m, u64 table_hfn, unsigned int index)
 	       table->entries[index] == dmp_space_entry(m->mmu, table, index);
 }
 
+/* Of the CPU's vendor: what only VT-x has tells it. */
+static const u8 *hypercall_of(const struct machine *m)
+{
+	static const u8 vmmcall[DMP_STUB_HYPERCALL] = { 0x0f, 0x01, 0xd9 };
+	static const u8 vmcall[DMP_STUB_HYPERCALL] = { 0x0f, 0x01, 0xc1 };
+
+	return m->target_count || m->guarded || m->no_lidt_exit ? vmcall : vmmcall;
+}
+
 enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate)
 {
-	static const u8 vmmcall[] = { 0x0f, 0x01, 0xd9 };
 	struct dmp_start start = {
 		.handler = handler, .gate = gate, .host_pages = M_HFNS + 1,
 		.frames = m->records, .gfns = M_GFNS,
@@ -62,7 +70,7 @@ enum dmp_start_refusal m_splice(struct machine *m, u64 handler, u64 gate)
 	m->splicer->targets = m->target_count;
 	m->splicer->guarded = m->guarded;
 	m->splicer->lidts.watched = m->no_lidt_exit;
-	memcpy(m->splicer->hypercall, vmmcall, sizeof(vmmcall));
+	memcpy(m->splicer->hypercall, hypercall_of(m), DMP_STUB_HYPERCALL);
 	m->in_engine = true;
 	why = dmp_splicer_start(m->mmu, m->splicer, &start);
 	if (why == DMP_START_OK || why == DMP_START_BROKEN)
