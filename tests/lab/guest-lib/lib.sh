@@ -70,7 +70,8 @@ guest_engine() { # RUN MODE
 		"$(status_fault "$end" table) table writes, $(field "$end" promotions) promotions"
 	[ "$mode" != on ] ||
 		echo "FIGURE $(basename "$(dirname "$run")") on: $(field "$end" stubs) stubs," \
-			"$(field "$end" undone) undone, $(field "$end" filter_lazy_a) lazy A in the guest"
+			"$(field "$end" undone) undone, $(field "$end" filter_lazy_a) lazy A in the guest," \
+			"$(($(field "$end" user_fault_exits) - $(field "$begin" user_fault_exits))) page-fault exits of user mode"
 }
 
 guest_engaged() { # RUN MODE SECONDS AUDIT OPTIONS... -- COMMAND
