@@ -386,7 +386,6 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 		return ret;
 	home = frame_home(vcpu, &frame);
 	kvm_dmp_charge_to(vcpu, home, frame.cs & 3);
-	vm->user_fault_exits += is_users(&frame);
 	if (is_injected(vcpu, &frame))
 		return deliver(vcpu, &frame, frame.error_code, home);
 
@@ -402,6 +401,8 @@ static int filter_asks(struct kvm_vcpu *vcpu)
 		e = kvm_dmp_engine_check(vcpu->kvm);
 	}
 	mutex_unlock(&vm->engine_lock);
+	/* MMIO has to exit. */
+	vm->user_fault_exits += is_users(&frame) && kind != DMP_FAULT_EMULATE;
 	if (kind == DMP_FAULT_GUEST && !e)
 		return deliver(vcpu, &frame, fault.error_code, home);
 	if (e)
