@@ -230,6 +230,30 @@ static void test_table(void **state)
 	c_end();
 }
 
+/* Or with a large leaf. */
+static void test_large(void **state)
+{
+	u8 code[256];
+	u64 gva, gfn = 0;
+
+	(void)state;
+	begin(4);
+	memset(code, 0x90, sizeof(code));
+	memcpy(code + 128, "\x0f\x01\x1f\xc3", 4);
+	gva = (t.gva & ~0x1fffffull) + 0x200000;
+	while (gfn < M_GFNS && guest->type[gfn] != G_HUGE_FREE)
+		gfn++;
+	assert_true(gfn < M_GFNS);
+	m_vmm_write(&guest->m, (gfn + 300) << 12 | 0x780, code, sizeof(code));
+	engage();
+	g_entry_set(guest, t.l2, dmp_index(gva, 2), gfn << 12 | P | A | D | PS);
+	assert_true(is_watched(gva + 300 * DMP_PAGE_SIZE + 0x800));
+	c_check(&guest->m);
+	g_entry_set(guest, t.l2, dmp_index(gva, 2), 0);
+	assert_int_equal(guest->m.splicer->lidts.count, 0);
+	c_end();
+}
+
 /* More mappings go at once than are noted; one comes back elsewhere, not written. */
 static void test_many(void **state)
 {
@@ -267,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_module),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_many),
 	};
 
