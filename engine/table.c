@@ -353,8 +353,8 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
  * code, which the caller has to tell of. Inline: called, it is half of engaging's time.
  */
 static inline void leaf_make(struct dmp_mmu *mmu, struct dmp_table *table,
-		      unsigned int index, u64 guest, u64 machine,
-		      struct dmp_frame *frame)
+			     unsigned int index, u64 guest, u64 machine,
+			     struct dmp_frame *frame)
 {
 	note_mapping(mmu, table, index, guest, frame);
 	frame->writable += !!(machine & DMP_PTE_RW);
