@@ -350,7 +350,8 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 
 /*
  * As follow_leaf(), of an entry that was none, to @machine, which maps @frame; but for
- * code, which the caller has to tell of. Inline: called, it is half of engaging's time.
+ * code, which the caller has to tell of. Inline: when it was called, engaging took half
+ * as long again.
  */
 static inline void leaf_make(struct dmp_mmu *mmu, struct dmp_table *table,
 			     unsigned int index, u64 guest, u64 machine,
