@@ -106,7 +106,8 @@ void dmp_filter_leave(bool guarded, unsigned int offset, struct dmp_implant *imp
 		return;
 	dmp_filter_forget(implant);
 	left->kind = DMP_LEFT_RESOLVED;
-	if (row->kind == DMP_FILTER_BEFORE) {
+	if (row->kind == DMP_FILTER_BEFORE ||
+	    (row->kind == DMP_FILTER_AGENT && !implant->agent.done)) {
 		left->kind = DMP_LEFT_FAULT;
 	} else if (row->kind == DMP_FILTER_COMMIT) {
 		left->kind = regs->rflags & RFLAGS_ZF ? DMP_LEFT_FOLLOW : DMP_LEFT_FAULT;
@@ -124,7 +125,7 @@ void dmp_filter_leave(bool guarded, unsigned int offset, struct dmp_implant *imp
 	regs->rip -= offset;
 	if (left->kind == DMP_LEFT_FAULT)
 		return;
-	if (row->kind != DMP_FILTER_DONE)
+	if (row->kind != DMP_FILTER_DONE && row->kind != DMP_FILTER_AGENT)
 		implant->lazy_a++;
 	if (!row->popped)
 		regs->gpr[RSP] += 8;

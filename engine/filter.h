@@ -37,6 +37,7 @@
 #define DMP_FILTER_COUNT	2	/* and the machine entry */
 #define DMP_FILTER_TALLY	3	/* and the frame's count */
 #define DMP_FILTER_DONE		4	/* and lazy_a: all */
+#define DMP_FILTER_AGENT	5	/* if agent.done: all, by the agent */
 
 #ifndef __ASSEMBLER__
 #include "implant.h"

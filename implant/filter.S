@@ -149,17 +149,18 @@ outside:
 	testb	$(DMP_FILTER_PF_P | DMP_FILTER_PF_RSVD), (%rsp)
 	jz	deliver
 /*
- * To the agent, on its stack. Wherever it is stopped, the VMM looks at the
- * fault anew: a row needs to say no more than where the stack is, and rax.
+ * To the agent, on its stack. Wherever it is stopped before all is done, the VMM
+ * looks at the fault anew: a row needs to say no more than where the stack is, and
+ * rax. When all was done there would be nothing to see, and the VMM be asked for it.
  */
 agent:
 	movq	$0, implant + DMP_IMPLANT_AGENT + DMP_AGENT_LOGGED(%rip)
 	mov	%rsp, implant + DMP_IMPLANT_SAVE + 8 * 4(%rip)
-	row	DMP_FILTER_BEFORE, 1 << 4
+	row	DMP_FILTER_AGENT, 1 << 4
 	lea	implant + DMP_IMPLANT_BYTES(%rip), %rsp
 #ifdef GUARDED
 	mov	%rax, implant + DMP_IMPLANT_SAVE(%rip)
-	row	DMP_FILTER_BEFORE, 1 << 4 | 1
+	row	DMP_FILTER_AGENT, 1 << 4 | 1
 	go_private rax, nowhere
 #endif
 	.byte	0xe8			/* call, and no relocation */

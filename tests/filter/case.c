@@ -267,7 +267,8 @@ void case_place(struct world *world, const struct filter_case *c)
 	implant->levels = t->levels;
 	implant->state = c->state;
 	implant->agent.answer = c->answer;
-	implant->agent.logged = 1;	/* of the last time */
+	implant->agent.logged = 1;	/* of the last time, both */
+	implant->agent.done = 1;
 	implant->trap = TRAP_BIT;
 	implant->frame_mask = FRAME_MASK;
 	implant->walk_tag = c->walk.tag;

@@ -181,11 +181,13 @@ static void leave_on_paper(struct world *world, unsigned int offset)
 	struct dmp_filter_regs regs;
 
 	memcpy(&copy, world->implant, offsetof(struct dmp_implant, cache));
+	copy.agent.done = world->implant->agent.done;
 	world_get_regs(world, &regs);
 	CHECK(t, offset, regs.rip == FILTER_GVA + offset);
 	dmp_filter_leave(world->guarded, offset, &copy, &regs, &left);
 	CHECK(t, offset, world_is_where_it_says(world));
 	CHECK(t, offset, left.kind <= DMP_LEFT_RESOLVED && left.kind >= t->stage);
+	CHECK(t, offset, left.kind == DMP_LEFT_RESOLVED || !world->agent_done);
 	t->stage = left.kind;
 	t->hits[left.kind]++;
 	finish(t, offset, &left);
@@ -202,6 +204,7 @@ static void trial_start(struct trial *t)
 	t->writable = writable_now(t);
 	t->stage = DMP_LEFT_FAULT;
 	t->world->implant->lazy_a = 0;
+	t->world->agent_done = false;
 	t->world->stop_at = 0;
 }
 

@@ -74,7 +74,8 @@ static bool is_agent_ready(const struct world *world)
 	u64 rsp;
 
 	must(uc_reg_read(world->uc, UC_X86_REG_RSP, &rsp), "rsp");
-	return rsp == IMPLANT_GVA + DMP_IMPLANT_BYTES - 8 && !world->implant->agent.logged;
+	return rsp == IMPLANT_GVA + DMP_IMPLANT_BYTES - 8 &&
+	       !world->implant->agent.logged && !world->implant->agent.done;
 }
 
 /* MOV to CR3: 0F 22 and a ModRM byte of it, perhaps with a prefix. */
@@ -101,6 +102,8 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *data)
 	if (offset >= DMP_PAGE_SIZE) {	/* the agent's */
 		world->agent_lost |= !is_agent_ready(world);
 		world->exposed |= !has_private(world);
+		world->agent_done = world->implant->agent.answer == DMP_AGENT_RESOLVED;
+		world->implant->agent.done = world->agent_done;
 		return;
 	}
 	world->steps++;

@@ -62,6 +62,7 @@ struct world {
 	void *on_step_data;
 	bool returning;			/* the iretq is to be executed */
 	bool agent_lost;	/* it was asked with another stack, or a log */
+	bool agent_done;	/* it was asked, and has resolved the fault */
 	bool exposed;		/* the private region was touched where it is not */
 	u8 ran[DMP_PAGE_SIZE];		/* bytes of code that were executed, ever */
 };

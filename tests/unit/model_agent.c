@@ -256,6 +256,9 @@ u32 m_agent_fault(struct machine *m, u64 gva, u32 access, u32 *error_code)
 		answer = dmp_agent_fault(m->splicer->implant, gva, &frame);
 	else
 		m->agent_stops++;
+	/* As dmp_filter_leave(), when it is stopped at its last instructions. */
+	if (agent->done)
+		answer = DMP_AGENT_RESOLVED;
 	m->agent_answers[answer]++;
 	*error_code = frame.error_code;
 	check_answer(m, gva, error, answer, was, &before);
