@@ -254,6 +254,9 @@ struct dmp_mmu {
 	bool lazy_d;			/* some leaf followed in this call is
 					 * read-only for its D
 					 */
+	bool mixed;			/* a frame became a table of two levels in
+					 * this call
+					 */
 	u64 suspect[DMP_SUSPECTS];	/* gfns of held frames that user space */
 	u32 suspects;			/*   is about to write; so many */
 

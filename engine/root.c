@@ -528,8 +528,34 @@ static void settle_waiting(struct dmp_mmu *mmu)
 	mmu->waiting = !all;
 }
 
+/*
+ * A freed frame is a table of another level by now. What it was may be kept, for
+ * a root that was let go of: that is out of date as soon as this one is written,
+ * and for as long as it is there the agent leaves A and D to the VMM.
+ */
+static void settle_mixed(struct dmp_mmu *mmu)
+{
+	const struct dmp_table *table;
+	struct dmp_root *root;
+	unsigned int i;
+
+	mmu->mixed = false;
+	drop_changed_all(mmu);
+	for (i = 0; i < mmu->root_end && !mmu->broken; i++) {
+		root = dmp_root_nth(mmu, i);
+		if (!root->table)
+			continue;
+		table = root_table(mmu, root);
+		if (!(table->flags & DMP_TABLE_HELD) &&
+		    table->flags & DMP_TABLE_MIXED)
+			evict(mmu, root);
+	}
+}
+
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
+	if (mmu->mixed && !mmu->broken)
+		settle_mixed(mmu);
 	if (mmu->tables_max && mmu->roots > 1 && mmu->loaded)
 		make_room(mmu);
 	if (mmu->look && mmu->loaded && !mmu->broken)

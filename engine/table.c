@@ -76,21 +76,13 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 		dmp_cache_drop_frame(mmu, frame);
 		table->flags |= DMP_TABLE_MIXED;
 		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
+		mmu->mixed = true;
 	}
 	/* A and D are set in tables: no copy of them would follow. */
 	if (frame->code)
 		mmu->splicer->unsettled = true;
 	table->next = frame->tables;
 	frame->tables = table->id;
-}
-
-static void frame_del_table(struct dmp_mmu *mmu, struct dmp_table *table)
-{
-	u32 *at = &dmp_frame_find(mmu, table->gfn)->tables;
-
-	while (*at != table->id)
-		at = &dmp_table_of(mmu, *at)->next;
-	*at = table->next;
 }
 
 /*
@@ -130,6 +122,50 @@ u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 	}
 	return (*frame)->code ? dmp_code_leaf(mmu, table, index, machine) :
 				machine;
+}
+
+/* Whether the entry is a supervisor's and weaker than its translation. */
+static bool is_weak(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		    unsigned int index)
+{
+	u64 guest = DMP_READ_ONCE(table->guest[index]);
+	struct dmp_frame *frame;
+
+	if (!(guest & DMP_PTE_P) || guest & DMP_PTE_US)
+		return false;
+	if (table->level == 1)
+		return table->entries[index] !=
+		       dmp_table_leaf(mmu, table, index, guest, &frame);
+	return guest & DMP_PTE_A && table->entries[index] ==
+	       dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
+}
+
+/*
+ * No table of another level is on @table's frame any more. It is as others are,
+ * when what was set in its entries for that one has been followed.
+ */
+static void unmix(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	unsigned int i;
+
+	if (!(table->flags & DMP_TABLE_HELD))
+		return;
+	for (i = 0; i < DMP_ENTRIES; i++)
+		if (is_weak(mmu, table, i))
+			return;
+	table->flags &= ~DMP_TABLE_MIXED;
+}
+
+static void frame_del_table(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
+	u32 *at = &frame->tables;
+
+	while (*at != table->id)
+		at = &dmp_table_of(mmu, *at)->next;
+	*at = table->next;
+	if (frame->tables && !dmp_table_of(mmu, frame->tables)->next)
+		unmix(mmu, dmp_table_of(mmu, frame->tables));
 }
 
 /* The choke point: every machine entry changes here and nowhere else. */
@@ -256,6 +292,9 @@ static void refresh_aliases(struct dmp_mmu *mmu, struct dmp_frame *frame)
 	u32 id = 0;
 
 	mmu->stats.alias_searches++;
+	/* What is no leaf's table is passed over; but there may be many. */
+	if (!dmp_work(mmu, DMP_ENTRIES))
+		return;
 	while ((table = dmp_table_next(mmu, &id))) {
 		if (table->level != 1)
 			continue;

@@ -238,6 +238,137 @@ static void test_left_root(void **state)
 	c_end();
 }
 
+/*
+ * ---- Frames that come back as tables of another level ----
+ */
+
+#define LINK	((u64)(P | RW | US | A))
+
+/* Frame @gfn, empty by now, as a table of pages that wait for A: at @gva, of @root. */
+static void use_as_leaves(u64 root, u64 gfn, u64 gva)
+{
+	u64 l2 = g_place_of(guest, root, gva, 2, true).table;
+	unsigned int i;
+
+	/* Linked first: a write could be what shows that it is no other one. */
+	g_entry_set(guest, l2, dmp_index(gva, 2), gfn << 12 | LINK);
+	for (i = 0; i < 64; i++)
+		g_entry_set(guest, gfn, i, g_frame_alloc(guest, G_DATA) << 12 | P | RW | US | D);
+}
+
+static unsigned int touch_all(u64 gva)
+{
+	u64 resolved = guest->m.agent_answers[DMP_AGENT_RESOLVED];
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		g_touch(guest, gva + i * DMP_PAGE_SIZE, DMP_ACCESS_USER);
+	return guest->m.agent_answers[DMP_AGENT_RESOLVED] - resolved;
+}
+
+/* It is that table and no other; and A is set by the guest. */
+static void want_leaves(u64 gfn, u64 gva)
+{
+	const struct dmp_frame *frame = dmp_frame_find(guest->m.mmu, gfn);
+	const struct dmp_table *table = dmp_table_of(guest->m.mmu, frame->tables);
+
+	assert_int_equal(table->level, 1);
+	assert_int_equal(table->next, 0);
+	assert_int_equal(frame->held, 1);
+	assert_int_equal(table->flags & DMP_TABLE_MIXED, 0);
+	assert_true(touch_all(gva) > 16);
+	c_check(&guest->m);
+}
+
+/* A process ends; its root, then a table it had, are tables of leaves. */
+static void test_frames_again(void **state)
+{
+	u64 first, second, gva, user, l3;
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	first = g_current(guest)->root;
+	g_many_roots(guest, 1);
+	second = g_current(guest)->root;
+	user = g_gva_of(guest, 40, 0, 0, 0, 7);
+	l3 = g_place_of(guest, second, user, 3, true).table;
+	g_touch(guest, user, DMP_ACCESS_USER);
+	m_load_cr3(m, first, 0, false);
+	g_entry_set(guest, l3, dmp_index(user, 3), 0);
+	/* Nobody sees this one: the root is let go of. */
+	g_entry_set(guest, second, 40, 0);
+	m_flush_all(m);
+	assert_false(m_is_held(m, second));
+	gva = g_gva_of(guest, 41, 0, 0, 3, 0);
+	use_as_leaves(first, l3, gva);
+	want_leaves(l3, gva);
+	for (i = 0; i < DMP_ENTRIES; i++)
+		g_entry_set(guest, second, i, 0);
+	gva = g_gva_of(guest, 41, 0, 0, 4, 0);
+	use_as_leaves(first, second, gva);
+	want_leaves(second, gva);
+	c_end();
+}
+
+/* A chain of tables from @root's entry @top to one of level 2; that. */
+static u64 chain(u64 root, unsigned int top)
+{
+	u64 l3 = g_frame_alloc(guest, G_TABLE), l2 = g_frame_alloc(guest, G_TABLE);
+
+	g_entry_set(guest, root, top, l3 << 12 | LINK);
+	g_entry_set(guest, l3, 0, l2 << 12 | LINK);
+	return l2;
+}
+
+/*
+ * A frame is a table of two levels, of two roots. What A is set for one is not seen
+ * in the other, which is not loaded: it stays so when it is the only one.
+ */
+static void test_weak_alone(void **state)
+{
+	u64 first, second, l3, gfn, page;
+	const struct dmp_table *table;
+	struct machine *m;
+	struct text t;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	first = g_current(guest)->root;
+	g_many_roots(guest, 1);
+	second = g_current(guest)->root;
+	m_load_cr3(m, first, 0, false);
+	gfn = g_frame_alloc(guest, G_TABLE);
+	page = g_frame_alloc(guest, G_TABLE);
+	l3 = g_frame_alloc(guest, G_TABLE);
+	g_entry_set(guest, first, 46, l3 << 12 | LINK);
+	g_entry_set(guest, l3, 0, gfn << 12 | LINK);
+	g_entry_set(guest, first, 47, gfn << 12 | LINK);
+	m_load_cr3(m, second, 0, false);
+	g_entry_set(guest, chain(second, 45), 0, gfn << 12 | LINK);
+	m_load_cr3(m, first, 0, false);
+	/* Of three the first is gone. */
+	g_entry_set(guest, first, 47, 0);
+	m_flush_all(m);
+	assert_null(dmp_table_find(m->mmu, gfn, 3));
+	g_entry_set(guest, gfn, 5, page << 12 | P | RW);
+	assert_int_equal(g_entry_get(guest, gfn, 5) & (A | D), A);
+	m_audit(m);
+	/* Of two. */
+	g_entry_set(guest, l3, 0, 0);
+	m_flush_all(m);
+	table = dmp_table_find(m->mmu, gfn, 1);
+	assert_non_null(table);
+	assert_int_equal(table->next, 0);
+	assert_int_not_equal(table->flags & DMP_TABLE_MIXED, 0);
+	m_audit(m);
+	c_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +377,8 @@ int main(void)
 		cmocka_unit_test(test_supervisor_never_lazy),
 		cmocka_unit_test(test_lazy_d_of_root),
 		cmocka_unit_test(test_left_root),
+		cmocka_unit_test(test_frames_again),
+		cmocka_unit_test(test_weak_alone),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
