@@ -68,7 +68,7 @@ guest_engine() { # RUN MODE
 	check "no finding" eval "! grep ^finding '$end'"
 	echo "FIGURE $(basename "$(dirname "$run")") $mode: $(field "$end" audits) audits," \
 		"$(status_fault "$end" table) table writes, $(field "$end" promotions) promotions"
-	[ "$mode" = on ] || return
+	[ "$mode" = on ] || return 0
 	exits=$(($(field "$end" user_fault_exits) - $(field "$begin" user_fault_exits)))
 	echo "FIGURE $(basename "$(dirname "$run")") on: $(field "$end" stubs) stubs," \
 		"$(field "$end" undone) undone, $(field "$end" filter_lazy_a) lazy A in the guest," \
