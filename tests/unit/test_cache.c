@@ -235,6 +235,14 @@ static void test_left_root(void **state)
 	c_check(m);
 	m_load_cr3(m, second, 0, false);
 	assert_true(m_is_held(m, second));
+	/* It was given user space while it was not loaded, and has lost it since. */
+	m_load_cr3(m, first, 0, false);
+	g_entry_set(guest, second, 40, g_frame_alloc(guest, G_TABLE) << 12 | P | RW | US | A);
+	m_load_cr3(m, second, 0, false);
+	g_entry_set(guest, second, 40, 0);
+	m_flush_all(m);
+	m_load_cr3(m, first, 0, false);
+	assert_false(m_is_held(m, second));
 	c_end();
 }
 
