@@ -124,50 +124,6 @@ u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 				machine;
 }
 
-/* Whether the entry is a supervisor's and weaker than its translation. */
-static bool is_weak(const struct dmp_mmu *mmu, const struct dmp_table *table,
-		    unsigned int index)
-{
-	u64 guest = DMP_READ_ONCE(table->guest[index]);
-	struct dmp_frame *frame;
-
-	if (!(guest & DMP_PTE_P) || guest & DMP_PTE_US)
-		return false;
-	if (table->level == 1)
-		return table->entries[index] !=
-		       dmp_table_leaf(mmu, table, index, guest, &frame);
-	return guest & DMP_PTE_A && table->entries[index] ==
-	       dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
-}
-
-/*
- * No table of another level is on @table's frame any more. It is as others are,
- * when what was set in its entries for that one has been followed.
- */
-static void unmix(struct dmp_mmu *mmu, struct dmp_table *table)
-{
-	unsigned int i;
-
-	if (!(table->flags & DMP_TABLE_HELD))
-		return;
-	for (i = 0; i < DMP_ENTRIES; i++)
-		if (is_weak(mmu, table, i))
-			return;
-	table->flags &= ~DMP_TABLE_MIXED;
-}
-
-static void frame_del_table(struct dmp_mmu *mmu, struct dmp_table *table)
-{
-	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
-	u32 *at = &frame->tables;
-
-	while (*at != table->id)
-		at = &dmp_table_of(mmu, *at)->next;
-	*at = table->next;
-	if (frame->tables && !dmp_table_of(mmu, frame->tables)->next)
-		unmix(mmu, dmp_table_of(mmu, frame->tables));
-}
-
 /* The choke point: every machine entry changes here and nowhere else. */
 static void entry_set(struct dmp_table *table, unsigned int index, u64 machine)
 {
@@ -512,6 +468,50 @@ static struct dmp_table *split_make(struct dmp_mmu *mmu,
 	for (i = 0; table->level > 1 && i < DMP_ENTRIES && !mmu->broken; i++)
 		dmp_table_follow(mmu, table, i, 0, guest);
 	return table;
+}
+
+/* Whether the entry is a supervisor's and weaker than its translation. */
+static bool is_weak(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		    unsigned int index)
+{
+	u64 guest = DMP_READ_ONCE(table->guest[index]);
+	struct dmp_frame *frame;
+
+	if (!(guest & DMP_PTE_P) || guest & DMP_PTE_US)
+		return false;
+	if (table->level == 1)
+		return table->entries[index] !=
+		       dmp_table_leaf(mmu, table, index, guest, &frame);
+	return guest & DMP_PTE_A && table->entries[index] ==
+	       dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
+}
+
+/*
+ * No table of another level is on @table's frame any more. It is as others are,
+ * when what was set in its entries for that one has been followed.
+ */
+static void unmix(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	unsigned int i;
+
+	if (!(table->flags & DMP_TABLE_HELD))
+		return;
+	for (i = 0; i < DMP_ENTRIES; i++)
+		if (is_weak(mmu, table, i))
+			return;
+	table->flags &= ~DMP_TABLE_MIXED;
+}
+
+static void frame_del_table(struct dmp_mmu *mmu, struct dmp_table *table)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
+	u32 *at = &frame->tables;
+
+	while (*at != table->id)
+		at = &dmp_table_of(mmu, *at)->next;
+	*at = table->next;
+	if (frame->tables && !dmp_table_of(mmu, frame->tables)->next)
+		unmix(mmu, dmp_table_of(mmu, frame->tables));
 }
 
 static void table_destroy(struct dmp_mmu *mmu, struct dmp_table *table)

@@ -166,6 +166,19 @@ static void test_supervisor_never_lazy(void **state)
 	c_end();
 }
 
+/*
+ * ---- Roots ----
+ */
+
+/* A guest of two roots; the second is loaded, and has no user space. */
+static void begin_two(struct text *t, u64 *first, u64 *second)
+{
+	c_begin(t, 2, 4);
+	*first = g_current(guest)->root;
+	g_many_roots(guest, 1);
+	*second = g_current(guest)->root;
+}
+
 /* What the filter says of D is its root's, whichever is loaded next. */
 static void test_lazy_d_of_root(void **state)
 {
@@ -175,11 +188,8 @@ static void test_lazy_d_of_root(void **state)
 	struct text t;
 
 	(void)state;
-	c_begin(&t, 2, 4);
+	begin_two(&t, &root, &other);
 	m = &guest->m;
-	root = g_current(guest)->root;
-	g_many_roots(guest, 1);
-	other = g_current(guest)->root;
 	for (way = 0; way < 2; way++) {
 		m_load_cr3(m, root, 0, false);
 		for (i = 0; i < m->mmu->root_end; i++)
@@ -210,11 +220,8 @@ static void test_left_root(void **state)
 	struct text t;
 
 	(void)state;
-	c_begin(&t, 2, 4);
+	begin_two(&t, &first, &second);
 	m = &guest->m;
-	first = g_current(guest)->root;
-	g_many_roots(guest, 1);
-	second = g_current(guest)->root;
 	gva = g_gva_of(guest, 40, 0, 0, 0, 7);
 	for (i = 0; i < 6; i++) {
 		/* Of one that never had any nothing is to be expected. */
@@ -288,7 +295,7 @@ static void want_leaves(u64 gfn, u64 gva)
 	c_check(&guest->m);
 }
 
-/* A process ends; its root, then a table it had, are tables of leaves. */
+/* A process ends; a table it had, then its root, are tables of leaves. */
 static void test_frames_again(void **state)
 {
 	u64 first, second, gva, user, l3;
@@ -297,11 +304,8 @@ static void test_frames_again(void **state)
 	struct text t;
 
 	(void)state;
-	c_begin(&t, 2, 4);
+	begin_two(&t, &first, &second);
 	m = &guest->m;
-	first = g_current(guest)->root;
-	g_many_roots(guest, 1);
-	second = g_current(guest)->root;
 	user = g_gva_of(guest, 40, 0, 0, 0, 7);
 	l3 = g_place_of(guest, second, user, 3, true).table;
 	g_touch(guest, user, DMP_ACCESS_USER);
@@ -344,11 +348,8 @@ static void test_weak_alone(void **state)
 	struct text t;
 
 	(void)state;
-	c_begin(&t, 2, 4);
+	begin_two(&t, &first, &second);
 	m = &guest->m;
-	first = g_current(guest)->root;
-	g_many_roots(guest, 1);
-	second = g_current(guest)->root;
 	m_load_cr3(m, first, 0, false);
 	gfn = g_frame_alloc(guest, G_TABLE);
 	page = g_frame_alloc(guest, G_TABLE);
