@@ -136,6 +136,27 @@ static bool is_behind_vmm(const struct dmp_mmu *mmu, u64 gva)
 	}
 }
 
+/* By the entries alone, without the tables' records: it is on the way of an exit. */
+const void *dmp_mmu_at(const struct dmp_mmu *mmu, u64 gva, unsigned int count)
+{
+	unsigned int offset = gva % DMP_PAGE_SIZE, level;
+	const u64 *entries;
+	u64 machine;
+
+	if (mmu->broken || !mmu->loaded || count > DMP_PAGE_SIZE - offset)
+		return NULL;
+	entries = dmp_table_of(mmu, mmu->loaded->table)->entries;
+	for (level = mmu->paging.levels;; level--) {
+		machine = entries[dmp_index(gva, level)];
+		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine))
+			return NULL;
+		if (dmp_pte_is_leaf(machine, level))
+			break;
+		entries = dmp_hfn_va(mmu, dmp_pte_gfn(machine));
+	}
+	return level == 1 ? (char *)dmp_hfn_va(mmu, dmp_pte_gfn(machine)) + offset : NULL;
+}
+
 /* The machine entry is weaker than the guest's for no known reason. */
 static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 {

@@ -320,6 +320,14 @@ struct dmp_fault {
 enum dmp_fault_kind dmp_mmu_fault(struct dmp_mmu *mmu, struct dmp_fault *fault);
 
 /*
+ * Where the host has the @count bytes that the loaded root maps at @gva, within a
+ * page: what the CPU has fetched there, if it just has, unless the guest has changed
+ * its tables meanwhile. NULL when no small page is mapped there. Sets no A; neither
+ * sleeps nor ever breaks.
+ */
+const void *dmp_mmu_at(const struct dmp_mmu *mmu, u64 gva, unsigned int count);
+
+/*
  * The VMM writes guest-physical memory on the guest's behalf. begin() notes
  * the entries that [gpa, gpa + bytes) touches before the write, end() follows
  * them after it. begin() returns false when no table lies there, or the write

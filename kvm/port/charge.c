@@ -200,8 +200,7 @@ void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind)
 		d->outside[kind]++;
 }
 
-/* bench/mark.h is the guest's side of this. */
-#define MARK_LEAF	0x40444d50	/* "@DMP" */
+/* As in bench/mark.h. */
 #define MARK_MAGIC	0x21504d44	/* "DMP!" */
 
 /* With what the vendor counts, the @nth. */
@@ -246,8 +245,6 @@ bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
 {
 	struct kvm *kvm = vcpu->kvm;
 
-	if (*eax != MARK_LEAF)
-		return false;
 	if (*ecx == 0) {
 		mark_from_stats(kvm, ebx, ecx, edx);
 	} else if (*ecx == 1 && READ_ONCE(vcpu->arch.dmp_exit.batch)) {

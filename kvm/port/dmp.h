@@ -55,8 +55,12 @@ void __kvm_dmp_set_idt(struct kvm_vcpu *vcpu);
 void __kvm_dmp_enter(struct kvm_vcpu *vcpu);
 void __kvm_dmp_leave(struct kvm_vcpu *vcpu);
 int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath);
-/* Interrupts off; no single step and no interrupt shadow to look after. */
+/*
+ * The fast path: interrupts off; no single step and no interrupt shadow to look after.
+ * cpuid_irqoff(): of 64-bit code; @next_rip 0: the CPU does not tell.
+ */
 fastpath_t __kvm_dmp_hypercall_irqoff(struct kvm_vcpu *vcpu);
+fastpath_t __kvm_dmp_cpuid_irqoff(struct kvm_vcpu *vcpu, u64 next_rip);
 void __kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address, u16 error_code);
 /* Whether INT3 exits as INTn does, and not as #BP: in QEMU's TCG. */
 bool kvm_dmp_int3_is_swint(void);
@@ -111,8 +115,8 @@ struct kvm_dmp_vendor {
 };
 
 /*
- * For struct kvm_x86_ops, see there. hypercall_irqoff(): as the one above, when
- * nothing has been looked after.
+ * For struct kvm_x86_ops, see there. irqoff(): the fast path of hypercalls and CPUID
+ * while instructions are replaced.
  */
 extern const struct kvm_dmp_vendor svm_dmp_vendor, vmx_dmp_vendor;
 void svm_dmp_exit_begin(struct kvm_vcpu *vcpu);
@@ -121,7 +125,8 @@ int svm_dmp_event(struct kvm_vcpu *vcpu, u32 *info);
 int vmx_dmp_event(struct kvm_vcpu *vcpu, u32 *info);
 void svm_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced);
 void vmx_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced);
-fastpath_t vmx_dmp_hypercall_irqoff(struct kvm_vcpu *vcpu);
+fastpath_t svm_dmp_irqoff(struct kvm_vcpu *vcpu);
+fastpath_t vmx_dmp_irqoff(struct kvm_vcpu *vcpu);
 int vmx_dmp_set_targets(struct kvm_vcpu *vcpu, const u64 *values, int count);
 
 /*
@@ -294,6 +299,15 @@ static __always_inline void kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address,
 		__kvm_dmp_injected(vcpu, address, error_code);
 }
 
+/* bench/mark.h is the guest's side of this. */
+#define KVM_DMP_MARK_LEAF	0x40444d50	/* "@DMP" */
+
+/* Whether a CPUID with @eax may be a mark. */
+static __always_inline bool kvm_dmp_is_mark(u32 eax)
+{
+	return static_branch_unlikely(&kvm_dmp_marks) && eax == KVM_DMP_MARK_LEAF;
+}
+
 /*
  * Answer a CPUID that is a mark (bench/mark.h): with counts of exits so far.
  * False when it is not one; then the registers are as they were.
@@ -301,7 +315,7 @@ static __always_inline void kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address,
 static __always_inline bool kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax,
 					 u32 *ebx, u32 *ecx, u32 *edx)
 {
-	if (static_branch_unlikely(&kvm_dmp_marks))
+	if (kvm_dmp_is_mark(*eax))
 		return __kvm_dmp_mark(vcpu, eax, ebx, ecx, edx);
 	return false;
 }

@@ -75,6 +75,7 @@ bool lab_sync(const char *name);
 int test_ad(void);
 int test_bpf(void);
 int test_cow(void);
+int test_cpuid(void);
 int test_debug(void);
 int test_devmem(void);
 int test_edges(void);

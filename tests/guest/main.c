@@ -20,6 +20,7 @@ static const struct test {
 	{ "faults", test_faults, "the kernel's own fault counts for a fixed load" },
 	{ "edges", test_edges, "error codes of faults; system calls at the edge of memory" },
 	{ "ints", test_ints, "INT3 and INT n in every spelling" },
+	{ "cpuid", test_cpuid, "CPUID in several spellings, single steps over it" },
 	{ "cow", test_cow, "copy on write by user and kernel" },
 	{ "storm", test_storm, "storms of fork, vfork and exec" },
 	{ "procs", test_procs, "clone, threads, exec from a thread, orphans, OOM kills" },

@@ -4,6 +4,7 @@
  */
 #include "model_parts.h"
 #include "oracle.h"
+#include "table.h"
 
 #define RETRIES	3
 
@@ -110,6 +111,23 @@ static bool try_tlb(struct machine *m, u64 gva, u32 access,
 	return true;
 }
 
+/* What the engine says is at @gva is what the CPU finds there. */
+static void check_at(struct machine *m, u64 gva, const struct machine_walk *w)
+{
+	unsigned int offset = gva & 4095;
+	const char *at, *is = NULL;
+
+	if (w->from_cache ||
+	    dmp_table_of(m->mmu, m->mmu->loaded->table)->hfn != m->cr3_hfn)
+		return;
+	if (w->mapped && offset < 4095)
+		is = (char *)m_page(m, w->hfn) + offset;
+	at = dmp_mmu_at(m->mmu, gva, 2);
+	if (at != is)
+		m_fail(m, "gva %#llx: looked for at %p, is at %p", gva, (const void *)at,
+		       (const void *)is);
+}
+
 static bool try_walk(struct machine *m, u64 gva, u32 access,
 		     const struct ref_walk *ref, const void *data,
 		     unsigned int bytes)
@@ -118,8 +136,11 @@ static bool try_walk(struct machine *m, u64 gva, u32 access,
 	struct machine_walk w;
 
 	m_walk_machine(m, gva, &w);
+	if (!w.mapped)
+		check_at(m, gva, &w);
 	if (!w.mapped || !oracle_allows(&m->mmu->paging, w.rw, w.us, w.nx, access))
 		return false;
+	check_at(m, gva, &w);
 	if (!w.from_cache || !m->pending) {
 		if (ref->kind != REF_MAPPED)
 			m_fail(m, "gva %#llx: access %#x that faults is allowed",

@@ -91,6 +91,9 @@ static void test_window(void **state)
 		     DMP_PTE_PS);
 	assert_true(m_machine_leaf(&guest->m, window + (large << DMP_PAGE_SHIFT)) &
 		    DMP_PTE_PS);
+	assert_non_null(dmp_mmu_at(guest->m.mmu, window + 2 * DMP_PAGE_SIZE - 1, 1));
+	assert_null(dmp_mmu_at(guest->m.mmu, window + 2 * DMP_PAGE_SIZE - 1, 2));
+	assert_null(dmp_mmu_at(guest->m.mmu, window + (large << DMP_PAGE_SHIFT), 1));
 	c_end();
 }
 

@@ -95,3 +95,26 @@ void svm_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced)
 		svm_clr_intercept(svm, INTERCEPT_INTn);
 	}
 }
+
+static fastpath_t cpuid_irqoff(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	if (!(vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK))
+		return EXIT_FASTPATH_NONE;
+	return __kvm_dmp_cpuid_irqoff(vcpu, static_cpu_has(X86_FEATURE_NRIPS) ?
+					    vmcb->control.next_rip : 0);
+}
+
+/* A single step is to end where it does, an interrupt shadow as well. */
+fastpath_t svm_dmp_irqoff(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	if (vmcb->save.rflags & X86_EFLAGS_TF ||
+	    vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
+		return EXIT_FASTPATH_NONE;
+	if (vmcb->control.exit_code == SVM_EXIT_CPUID)
+		return cpuid_irqoff(vcpu);
+	return __kvm_dmp_hypercall_irqoff(vcpu);
+}

@@ -181,13 +181,23 @@ int vmx_dmp_set_targets(struct kvm_vcpu *vcpu, const u64 *values, int count)
 	return vmx_misc_cr3_count(misc);
 }
 
+static fastpath_t cpuid_irqoff(struct kvm_vcpu *vcpu)
+{
+	if (!is_64_bit_mode(vcpu))
+		return EXIT_FASTPATH_NONE;
+	return __kvm_dmp_cpuid_irqoff(vcpu, kvm_rip_read(vcpu) +
+					    vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
+}
+
 /* A single step is to end where it does, an interrupt shadow as well. */
-fastpath_t vmx_dmp_hypercall_irqoff(struct kvm_vcpu *vcpu)
+fastpath_t vmx_dmp_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
 
 	if (vmx_get_rflags(vcpu) & X86_EFLAGS_TF || vmx_get_interrupt_shadow(vcpu))
 		return EXIT_FASTPATH_NONE;
+	if (to_vmx(vcpu)->exit_reason.basic == EXIT_REASON_CPUID)
+		return cpuid_irqoff(vcpu);
 	/* As on the way out: note_switch(). */
 	if (d && d->inside && d->splicer->targets)
 		vcpu->arch.cr3 = d->splicer->implant->guest_cr3;
