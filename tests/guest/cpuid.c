@@ -5,7 +5,6 @@
  * the next instruction begins.
  */
 #include <asm/prctl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
