@@ -35,7 +35,8 @@ status_fault() { sed -n "s/^fault name=$2 n=//p" "$1"; }
 # guest_run RUN MODE SECONDS OPTIONS... -- COMMAND: whether the guest came to its
 # end, with whatever status. There is nothing to look at otherwise.
 guest_run() {
-	local run=$1 mode=$2 limit=$3 options=() status=0
+	# One CPU for the emulated host: see lab/run --help.
+	local run=$1 mode=$2 limit=$3 options=(--cpus 1) status=0
 	shift 3
 	while [ "$1" != -- ]; do
 		options+=("$1")
