@@ -776,8 +776,8 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 		dmp_table_hold(mmu, table);
 	if (level == 1)
 		leaves_fill(mmu, table);
-	for (i = dmp_entries_next(table->guest, 0);
-	     level > 1 && i < DMP_ENTRIES && !mmu->broken;
+	for (i = level > 1 ? dmp_entries_next(table->guest, 0) : DMP_ENTRIES;
+	     i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_entries_next(table->guest, i + 1))
 		dmp_table_follow(mmu, table, i, 0, DMP_READ_ONCE(table->guest[i]));
 	if (mmu->splicer && flags & DMP_TABLE_HELD && !mmu->broken)

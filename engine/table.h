@@ -65,18 +65,22 @@ void dmp_table_empty(struct dmp_table *table);
  */
 static inline unsigned int dmp_entries_next(const u64 *entries, unsigned int i)
 {
-	const u64 *e;
+	const unsigned int group = 16;
+	unsigned int k;
+	u64 any = 0;
 
-	while (i < DMP_ENTRIES) {
-		e = &entries[i];
-		if (i % 8 == 0 &&
-		    !(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]))
-			i += 8;
-		else if (!DMP_READ_ONCE(*e))
-			i++;
-		else
+	for (; i % group; i++)
+		if (DMP_READ_ONCE(entries[i]))
+			return i;
+	for (; i < DMP_ENTRIES; i += group) {
+#pragma GCC unroll 16
+		for (k = 0; k < group; k++)
+			any |= entries[i + k];
+		if (any)
 			break;
 	}
+	while (i < DMP_ENTRIES && !DMP_READ_ONCE(entries[i]))
+		i++;
 	return i;
 }
 

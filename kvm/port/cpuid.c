@@ -33,18 +33,6 @@ static bool is_cpuid(struct kvm_vcpu *vcpu, u64 rip)
 	return is;
 }
 
-/* KVM would count it for the guest's counters, for which it takes its time. */
-static bool is_counted(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_pmu *pmu = vcpu_to_pmu(vcpu);
-	unsigned int i;
-
-	for (i = 0; i < pmu->nr_arch_gp_counters; i++)
-		if (pmu->gp_counters[i].eventsel & ARCH_PERFMON_EVENTSEL_ENABLE)
-			return true;
-	return pmu->fixed_ctr_ctrl;
-}
-
 /*
  * A mark is left to the slow path: it tells how many exits are over, its own too.
  * So is a CPUID that may have to fault.
@@ -57,7 +45,8 @@ fastpath_t __kvm_dmp_cpuid_irqoff(struct kvm_vcpu *vcpu, u64 next_rip)
 
 	if (!d || !d->inside || vcpu->guest_debug || dmp_splicer_has(d->splicer, rip) ||
 	    vcpu->arch.msr_misc_features_enables || kvm_dmp_is_mark(eax) ||
-	    is_counted(vcpu))
+	    /* KVM would count it for the guest, for which it takes its time. */
+	    vcpu_to_pmu(vcpu)->event_count)
 		return EXIT_FASTPATH_NONE;
 	if (!next_rip) {
 		if (!is_cpuid(vcpu, rip))

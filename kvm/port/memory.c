@@ -155,19 +155,26 @@ out_free:
 	return why;
 }
 
+/* The largest first: there most of what is looked for is. */
 static enum dmp_reason add_slot(struct kvm_dmp_engine *e,
 				const struct kvm_memory_slot *memslot)
 {
-	struct dmp_slot *slot = &e->mmu.slot[e->mmu.slots];
+	struct dmp_slot *slot = e->mmu.slot;
+	unsigned int s = e->mmu.slots;
 
 	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
 		return DMP_REASON_DIRTY_LOGGING;
-	if (e->mmu.slots == DMP_SLOTS_MAX)
+	if (s == DMP_SLOTS_MAX)
 		return DMP_REASON_MEMSLOTS;
-	slot->base_gfn = memslot->base_gfn;
-	slot->npages = memslot->npages;
-	slot->flags = memslot->flags & KVM_MEM_READONLY ? DMP_SLOT_RO : 0;
-	e->hva[e->mmu.slots++] = memslot->userspace_addr;
+	for (; s && slot[s - 1].npages < memslot->npages; s--) {
+		slot[s] = slot[s - 1];
+		e->hva[s] = e->hva[s - 1];
+	}
+	slot[s].base_gfn = memslot->base_gfn;
+	slot[s].npages = memslot->npages;
+	slot[s].flags = memslot->flags & KVM_MEM_READONLY ? DMP_SLOT_RO : 0;
+	e->hva[s] = memslot->userspace_addr;
+	e->mmu.slots++;
 	e->frames += memslot->npages;
 	e->gfns = max(e->gfns, (unsigned long)(memslot->base_gfn + memslot->npages));
 	return DMP_REASON_NONE;
