@@ -187,7 +187,7 @@ static const char *check_cached(const struct dmp_mmu *mmu,
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
 	const struct dmp_implant *implant = splicer->implant;
-	const struct dmp_table *table, *path;
+	const struct dmp_table *table, *path, *root;
 	const struct dmp_frame *frame;
 	unsigned int index;
 
@@ -206,9 +206,9 @@ static const char *check_cached(const struct dmp_mmu *mmu,
 	     table->level != 1 || frame->tables != table->id || table->next))
 		return "cached machine table of another";
 	/* KPTI's user half. */
-	if (mmu->loaded && splicer->cache_top && dmp_cache_suits(mmu, mmu->loaded) &&
-	    dmp_table_of(mmu, mmu->loaded->table)->entries[splicer->cache_top] !=
-	    splicer->cache_link)
+	root = mmu->loaded ? dmp_table_of(mmu, mmu->loaded->table) : NULL;
+	if (root && splicer->cache_top && dmp_cache_suits(mmu, root) &&
+	    root->entries[splicer->cache_top] != splicer->cache_link)
 		return NULL;
 	path = mmu->loaded ? dmp_table_walk(mmu, e->tag, &index) : NULL;
 	if (!path || path->entries[index] & DMP_PTE_US ||

@@ -234,9 +234,8 @@ void dmp_cache_learn(struct dmp_mmu *mmu, struct dmp_table *table)
  * KPTI's user half has little there (Linux: a page of the TSS), and another mapping
  * of the kernel, which shows no code that writes tables: stubs are not asked.
  */
-bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_root *root)
+bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_table *table)
 {
-	const struct dmp_table *table = dmp_table_of(mmu, root->table);
 	const struct dmp_splicer *splicer = mmu->splicer;
 
 	return !splicer->cache_top ||
@@ -246,6 +245,6 @@ bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_root *root)
 
 void dmp_cache_switch_root(struct dmp_mmu *mmu)
 {
-	if (!dmp_cache_suits(mmu, mmu->loaded))
+	if (!dmp_cache_suits(mmu, dmp_table_of(mmu, mmu->loaded->table)))
 		dmp_cache_flush(mmu);
 }

@@ -37,8 +37,8 @@ void dmp_cache_learn(struct dmp_mmu *mmu, struct dmp_table *table);
 void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
 			    unsigned int index);
 
-/* Whether what stubs know holds with @root loaded, too. */
-bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_root *root);
+/* Whether what stubs know holds with @table's root loaded, too. */
+bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_table *table);
 
 /* Another root has been loaded: it may map the pages to other tables. */
 void dmp_cache_switch_root(struct dmp_mmu *mmu);

@@ -462,9 +462,9 @@ static void drop_lost_code(struct dmp_mmu *mmu)
 }
 
 /* What the implant says of the root it runs on. */
-static void show_root(struct dmp_mmu *mmu, struct dmp_root *root)
+static void show_root(struct dmp_mmu *mmu, struct dmp_root *root,
+		      const struct dmp_table *table)
 {
-	const struct dmp_table *table = dmp_table_of(mmu, root->table);
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_implant *implant = splicer->implant;
 
@@ -487,15 +487,14 @@ static void show_root(struct dmp_mmu *mmu, struct dmp_root *root)
 }
 
 /*
- * Whether #PF leads to the filter while @root is loaded: its handler, where that
+ * Whether #PF leads to the filter while @table's root is loaded: its handler, where that
  * can be executed, is the copy. By the same top-level entry as in the root that
  * it was spliced in, or looked up. A guest may have tables of its own for the
  * handler in some roots (Linux with page-table isolation).
  */
-static bool leads_to_filter(const struct dmp_mmu *mmu, const struct dmp_root *root)
+static bool leads_to_filter(const struct dmp_mmu *mmu, const struct dmp_table *table)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
-	const struct dmp_table *table = dmp_table_of(mmu, root->table);
 	u64 gva = splicer->prologue.rip, machine;
 
 	machine = table->entries[dmp_index(gva, table->level)];
@@ -515,23 +514,25 @@ static bool leads_to_filter(const struct dmp_mmu *mmu, const struct dmp_root *ro
 	return dmp_pte_gfn(machine) == splicer->code[splicer->prologue.code].hfn;
 }
 
-bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root)
+bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root,
+			  const struct dmp_table *table)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
 
 	if (!splicer || !splicer->active || splicer->unsettled ||
 	    mmu->space.grown || root->version != mmu->space.version ||
-	    !dmp_cache_suits(mmu, root) || dmp_pool_is_due(mmu) ||
-	    !leads_to_filter(mmu, root))
+	    !dmp_cache_suits(mmu, table) || dmp_pool_is_due(mmu) ||
+	    !leads_to_filter(mmu, table))
 		return false;
 	dmp_filter_forget(splicer->implant);
-	show_root(mmu, root);
+	show_root(mmu, root, table);
 	return true;
 }
 
 void dmp_splicer_settle(struct dmp_mmu *mmu)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
+	const struct dmp_table *table;
 
 	if (!splicer->active || !mmu->loaded)
 		return;
@@ -542,12 +543,13 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 	dmp_lidt_settle(mmu);
 	if (mmu->broken || !dmp_pool_settle(mmu) || !dmp_space_sync(mmu))
 		return;
-	if (!leads_to_filter(mmu, mmu->loaded)) {
+	table = dmp_table_of(mmu, mmu->loaded->table);
+	if (!leads_to_filter(mmu, table)) {
 		dmp_break(mmu, DMP_BROKEN_CODE);
 		return;
 	}
 	dmp_cache_switch_root(mmu);
-	show_root(mmu, mmu->loaded);
+	show_root(mmu, mmu->loaded, table);
 }
 
 /*

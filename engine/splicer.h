@@ -321,11 +321,12 @@ dmp_splicer_cr3_call(const struct dmp_splicer *splicer, u64 rip)
 }
 
 /*
- * Bring the implant up to date for the root @root, which is about to be the
- * loaded one, if there is nothing else to do for it; else false, and nothing
- * has changed. For dmp_mmu_switch_root().
+ * Bring the implant up to date for the root @root, of @table, which is about to
+ * be the loaded one, if there is nothing else to do for it; else false, and
+ * nothing has changed. For dmp_mmu_switch_root().
  */
-bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root);
+bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root,
+			  const struct dmp_table *table);
 
 /*
  * ---- Leaving the implant ----

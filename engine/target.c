@@ -18,7 +18,7 @@ static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
 		return false;
 	table = dmp_table_of(mmu, root->table);
 	return table->hfn == target->hfn && table->flags & DMP_TABLE_HELD &&
-	       dmp_cache_suits(mmu, root);
+	       dmp_cache_suits(mmu, table);
 }
 
 /* Nothing is left to be done before another root is loaded. */

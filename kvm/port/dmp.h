@@ -57,9 +57,11 @@ void __kvm_dmp_leave(struct kvm_vcpu *vcpu);
 int __kvm_dmp_handle_exit(struct kvm_vcpu *vcpu, fastpath_t fastpath);
 /*
  * The fast path: interrupts off; no single step and no interrupt shadow to look after.
- * cpuid_irqoff(): of 64-bit code; @next_rip 0: the CPU does not tell.
+ * cpuid_irqoff(): of 64-bit code; @next_rip 0: the CPU does not tell. reenter(): what
+ * KVM does between one that was answered and the next entry, where it does not.
  */
 fastpath_t __kvm_dmp_hypercall_irqoff(struct kvm_vcpu *vcpu);
+void __kvm_dmp_reenter(struct kvm_vcpu *vcpu);
 fastpath_t __kvm_dmp_cpuid_irqoff(struct kvm_vcpu *vcpu, u64 next_rip);
 void __kvm_dmp_injected(struct kvm_vcpu *vcpu, u64 address, u16 error_code);
 /* Whether INT3 exits as INTn does, and not as #BP: in QEMU's TCG. */

@@ -72,6 +72,14 @@ void __kvm_dmp_enter(struct kvm_vcpu *vcpu)
 		tell_targets(vcpu);
 }
 
+void __kvm_dmp_reenter(struct kvm_vcpu *vcpu)
+{
+	++vcpu->stat.exits;
+	kvm_dmp_exit_fast(vcpu);
+	__kvm_dmp_enter(vcpu);
+}
+EXPORT_SYMBOL_GPL(__kvm_dmp_reenter);
+
 /* From here on d->splicer may go. */
 static void be_idle(struct kvm_dmp_vcpu *d)
 {

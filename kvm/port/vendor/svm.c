@@ -3,6 +3,7 @@
  * AMD-V: what its exits mean to the port, and what exits. Part of kvm-amd.ko.
  * Volume and section: AMD APM.
  */
+#include <linux/entry-kvm.h>
 #include <linux/kvm_host.h>
 
 #include "dmp.h"
@@ -106,15 +107,58 @@ static fastpath_t cpuid_irqoff(struct kvm_vcpu *vcpu)
 					    vmcb->control.next_rip : 0);
 }
 
-/* A single step is to end where it does, an interrupt shadow as well. */
+/*
+ * What is not for the slow path: a single step is to end where it does, an interrupt
+ * shadow and an NMI's IRET as well, and svm_complete_interrupts() tells by RIP whether
+ * an INT n that was injected has been taken.
+ */
+static bool may_answer(struct kvm_vcpu *vcpu)
+{
+	const struct vcpu_svm *svm = to_svm(vcpu);
+	const struct vmcb *vmcb = svm->vmcb;
+
+	return !is_guest_mode(vcpu) && !svm->soft_int_injected &&
+	       !(vcpu->arch.hflags & HF_IRET_MASK) &&
+	       !(vmcb->save.rflags & X86_EFLAGS_TF) &&
+	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+/*
+ * Who wants the vCPU to leave the guest sends an interrupt, which ends VMRUN at once.
+ * What comes of the answer itself does not.
+ */
+static bool has_to_leave(struct kvm_vcpu *vcpu)
+{
+	return kvm_request_pending(vcpu) || xfer_to_guest_mode_work_pending();
+}
+
+/*
+ * Behind VMRUN, with GIF still clear: of what svm_vcpu_run() does around it nothing is
+ * needed to go back, but for an ASID and what is set up here.
+ */
 fastpath_t svm_dmp_irqoff(struct kvm_vcpu *vcpu)
 {
-	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	fastpath_t fastpath;
 
-	if (vmcb->save.rflags & X86_EFLAGS_TF ||
-	    vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
+	if (!kvm_dmp_spliced(vcpu) || !may_answer(vcpu))
 		return EXIT_FASTPATH_NONE;
+	vcpu->arch.regs[VCPU_REGS_RAX] = vmcb->save.rax;
+	vcpu->arch.regs[VCPU_REGS_RSP] = vmcb->save.rsp;
+	vcpu->arch.regs[VCPU_REGS_RIP] = vmcb->save.rip;
+	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	vmcb_mark_all_clean(vmcb);
 	if (vmcb->control.exit_code == SVM_EXIT_CPUID)
-		return cpuid_irqoff(vcpu);
-	return __kvm_dmp_hypercall_irqoff(vcpu);
+		fastpath = cpuid_irqoff(vcpu);
+	else
+		fastpath = __kvm_dmp_hypercall_irqoff(vcpu);
+	if (fastpath == EXIT_FASTPATH_REENTER_GUEST) {
+		if (has_to_leave(vcpu))
+			fastpath = EXIT_FASTPATH_EXIT_HANDLED;
+		else
+			__kvm_dmp_reenter(vcpu);
+		vmcb->save.rax = vcpu->arch.regs[VCPU_REGS_RAX];
+		vmcb->save.rip = vcpu->arch.regs[VCPU_REGS_RIP];
+	}
+	return fastpath;
 }
