@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Beginning and end of a set of machine tables.
+ * Beginning and end of a set of machine tables, and looking through one.
  */
 #include "splicer.h"
 #include "table.h"
@@ -40,6 +40,28 @@ bool dmp_work(struct dmp_mmu *mmu, u32 n)
 		 !mmu->ops->go_on(mmu->host))
 		dmp_break(mmu, DMP_BROKEN_WORK);
 	return !mmu->broken;
+}
+
+unsigned int dmp_entries_next(const u64 *entries, unsigned int i)
+{
+	const u64 *e = entries + i, *end = entries + DMP_ENTRIES;
+	const unsigned int group = 16;
+	unsigned int k;
+	u64 any = 0;
+
+	for (; i % group; i++, e++)
+		if (DMP_READ_ONCE(*e))
+			return i;
+	for (; e < end; e += group) {
+#pragma GCC unroll 16
+		for (k = 0; k < group; k++)
+			any |= e[k];
+		if (any)
+			break;
+	}
+	while (e < end && !DMP_READ_ONCE(*e))
+		e++;
+	return e - entries;
 }
 
 static void free_pages(struct dmp_mmu *mmu, u64 hfn)

@@ -94,20 +94,44 @@ static void drop_changed_all(struct dmp_mmu *mmu)
 	}
 }
 
-/* @gfn is about to be written: no longer hold it for a root not loaded. */
+/*
+ * One address space may have two roots, on pages side by side, of which one is written
+ * while the other is loaded (Linux with page-table isolation). They are known by having
+ * been loaded one after the other, with the same user space.
+ */
+static bool is_twin(const struct dmp_root *root, const struct dmp_root *other)
+{
+	return other && (root->gfn ^ other->gfn) == 1 && root->twin && other->twin;
+}
+
+static void let_go_of(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_table *table = root_table(mmu, root);
+
+	dmp_target_forget(mmu, root);
+	copy_entries(root->copy, table->guest);
+	dmp_table_release(mmu, table);
+	root->twin = false;
+}
+
+/*
+ * @gfn is about to be written: no longer hold it for a root not loaded. Who frees one of
+ * two frees both.
+ */
 static void let_go(struct dmp_mmu *mmu, u64 gfn)
 {
 	struct dmp_table *table = dmp_table_find(mmu, gfn, mmu->paging.levels);
-	struct dmp_root *root;
+	struct dmp_root *root, *other;
 
 	if (!table || !(table->flags & DMP_TABLE_HELD))
 		return;
 	root = dmp_root_of(mmu, table);
-	if (root == mmu->loaded)
+	if (root == mmu->loaded || is_twin(root, mmu->loaded))
 		return;
-	dmp_target_forget(mmu, root);
-	copy_entries(root->copy, table->guest);
-	dmp_table_release(mmu, table);
+	other = root_find(mmu, gfn ^ 1);
+	if (is_twin(root, other))
+		let_go_of(mmu, other);
+	let_go_of(mmu, root);
 }
 
 static void hash_root(struct dmp_mmu *mmu, struct dmp_root *root)
@@ -164,6 +188,20 @@ static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
 	if (user < DMP_ENTRIES)
 		root->user = (u16)user;
 	return root->user < DMP_ENTRIES && user == DMP_ENTRIES;
+}
+
+/* @root is loaded after @last. */
+static void note_twin(struct dmp_mmu *mmu, struct dmp_root *last,
+		      struct dmp_root *root)
+{
+	const u64 *entries = root_table(mmu, root)->entries;
+
+	if (!last || (last->gfn ^ root->gfn) != 1 || root->user == DMP_ENTRIES ||
+	    (entries[root->user] ^ root_table(mmu, last)->entries[root->user]) &
+	    DMP_PTE_ADDR)
+		return;
+	last->twin = true;
+	root->twin = true;
 }
 
 /* The least recently loaded root that is not loaded now; NULL: there is none. */
@@ -282,7 +320,7 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 
 u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 {
-	struct dmp_root *root = mmu->loaded, *left = NULL;
+	struct dmp_root *root = mmu->loaded, *last = root, *left = NULL;
 
 	if (mmu->broken)
 		return 0;
@@ -306,6 +344,7 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
 	root->user = (u16)find_user(mmu, root);
+	note_twin(mmu, last, root);
 	mmu->look = mmu->waiting;
 	/* Saves the trap by which it would be let go of. */
 	if (left && left->table && left != root)

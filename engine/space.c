@@ -110,14 +110,19 @@ static void hide_private(struct dmp_mmu *mmu, struct dmp_table *table)
 
 void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
 {
+	struct dmp_root *root;
+
 	if (!mmu->splicer || !mmu->splicer->guarded || index >= DMP_ENTRIES / 2 ||
 	    dmp_space_knows(mmu, table))
 		return;
 	table->flags ^= DMP_TABLE_USER;
+	root = dmp_root_of(mmu, table);
 	if (dmp_space_hides(mmu, table))
 		hide_private(mmu, table);
+	else if (root)
+		root->version = 0;	/* shown when it is laid over again */
 	else
-		mmu->space.grown = true;	/* shown when it is laid over again */
+		mmu->space.grown = true;
 }
 
 /*

@@ -63,26 +63,7 @@ void dmp_table_empty(struct dmp_table *table);
  * The first entry of @entries, from @i on, that is not zero; DMP_ENTRIES when
  * all are. Most tables are mostly empty.
  */
-static inline unsigned int dmp_entries_next(const u64 *entries, unsigned int i)
-{
-	const unsigned int group = 16;
-	unsigned int k;
-	u64 any = 0;
-
-	for (; i % group; i++)
-		if (DMP_READ_ONCE(entries[i]))
-			return i;
-	for (; i < DMP_ENTRIES; i += group) {
-#pragma GCC unroll 16
-		for (k = 0; k < group; k++)
-			any |= entries[i + k];
-		if (any)
-			break;
-	}
-	while (i < DMP_ENTRIES && !DMP_READ_ONCE(entries[i]))
-		i++;
-	return i;
-}
+unsigned int dmp_entries_next(const u64 *entries, unsigned int i);
 
 /* The next table in use after *@id, which becomes its id; NULL after the last. */
 static inline struct dmp_table *dmp_table_next(const struct dmp_mmu *mmu, u32 *id)

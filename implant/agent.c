@@ -479,7 +479,7 @@ static bool link_new(const struct work *w)
 	return commit(w);
 }
 
-/* The table that the entry linked, if it can be given back here. */
+/* The table that the entry linked, if it can be unlinked here. */
 static struct dmp_table *find_child(const struct work *w,
 				    const struct dmp_frame *frame)
 {
@@ -490,7 +490,7 @@ static struct dmp_table *find_child(const struct work *w,
 	    frame->writable || !frame->tables)
 		return NULL;
 	child = table_of(w, frame->tables);
-	if (child->hfn != dmp_pte_gfn(w->was) || child->links != 1 ||
+	if (child->hfn != dmp_pte_gfn(w->was) || !child->links ||
 	    child->next || child->level + 1 != w->table->level ||
 	    (child->flags & ~any) != DMP_TABLE_HELD)
 		return NULL;
@@ -556,6 +556,17 @@ static bool give_back(const struct work *w, struct dmp_table *child, u16 flags)
 	return true;
 }
 
+/* Others link it, too: KPTI's two tops, of one user space. */
+static bool unlink_shared(const struct work *w, struct dmp_table *child)
+{
+	if (!change(w, &child->links) || !change(w, &w->machine[w->index]))
+		return false;
+	child->links--;
+	w->machine[w->index] = 0;
+	w->implant->walk_tag = ~0ull;
+	return commit(w);
+}
+
 static bool unlink_old(const struct work *w)
 {
 	struct dmp_frame *frame = frame_of(w, w->old);
@@ -567,6 +578,8 @@ static bool unlink_old(const struct work *w)
 	    (w->table->level < w->implant->levels ||
 	     w->index == agent->cache_top))
 		return false;
+	if (child && child->links > 1)
+		return unlink_shared(w, child);
 	if (!child || agent->freed_count == DMP_POOL_MAX ||
 	    !is_empty(host_page(w, child->hfn)) || !unprotect(w, frame))
 		return false;

@@ -97,15 +97,36 @@ void c_expect_broken(enum dmp_broken why)
 		       dmp_broken_name(why));
 }
 
-u64 c_another_root(void)
+/* The kernel's half of the table @gfn. */
+static void fill_root(u64 gfn)
 {
-	u64 gfn = g_frame_alloc(guest, G_TABLE);
 	unsigned int i;
 
 	for (i = DMP_ENTRIES / 2; i < DMP_ENTRIES; i++)
 		g_entry_set(guest, gfn, i,
 			    g_entry_get(guest, guest->kernel_root, i));
+}
+
+u64 c_another_root(void)
+{
+	u64 gfn = g_frame_alloc(guest, G_TABLE);
+
+	fill_root(gfn);
 	return gfn;
+}
+
+void c_roots_side_by_side(u64 gfn[2])
+{
+	bool mine[M_GFNS + 1] = { false };
+
+	do {
+		gfn[0] = g_frame_alloc(guest, G_TABLE);
+		mine[gfn[0]] = true;
+	} while (!mine[gfn[0] ^ 1]);
+	gfn[0] &= ~1ull;
+	gfn[1] = gfn[0] + 1;
+	fill_root(gfn[0]);
+	fill_root(gfn[1]);
 }
 
 void c_write_code(struct text *t, unsigned int page, unsigned int offset,

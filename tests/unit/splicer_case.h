@@ -23,6 +23,8 @@ struct dmp_site *c_trap_cr3(u64 rip, unsigned int n);
 void c_expect_broken(enum dmp_broken why);
 /* The gfn of a root of its own for the kernel's half of the one there is. */
 u64 c_another_root(void);
+/* Two such, of an even frame and the next. */
+void c_roots_side_by_side(u64 gfn[2]);
 /* Through the alias of the text. */
 void c_write_code(struct text *t, unsigned int page, unsigned int offset,
 		  const void *data, unsigned int bytes);

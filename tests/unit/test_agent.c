@@ -97,6 +97,14 @@ static void make_large_lazy(u64 table, unsigned int index, u64 gfn)
 	m_flush_all(&guest->m);
 }
 
+/* Another entry links the table, too. */
+static void link_twice(u64 table, unsigned int index, u64 gfn)
+{
+	make_link(table, index + 2, gfn);
+	make_link(table, index, gfn);
+	m_flush_all(&guest->m);
+}
+
 static const struct deed deeds[] = {
 	{ "large page", make_large, clear, 2, 1000 },
 	{ "large page gone", clear, make_large, 2, 1000 },
@@ -105,6 +113,7 @@ static const struct deed deeds[] = {
 	{ "large page aged", make_large_lazy, make_large, 2, 1000 },
 	{ "link", make_link, clear, 2, 15 },
 	{ "unlink", clear, make_link, 2, 15 },
+	{ "unlink one of two", clear, link_twice, 2, 5 },
 	{ "lazy leaf", make_lazy, clear, 1, 3 },
 	{ "other leaf", make_other, clear, 1, 5 },
 	{ "same frame", make_same, undo_same, 1, 5 },

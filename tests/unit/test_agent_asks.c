@@ -287,7 +287,7 @@ static void test_links_odd(void **state)
 	/* One for another. */
 	agent_store(table[2], 7, agent_link(table[1]), true);
 	c_check(&guest->m);
-	agent_store(table[2], 7, 0, true);	/* linked twice */
+	agent_store(table[2], 7, 0, false);	/* linked twice */
 	c_check(&guest->m);
 	agent_store(table[2], 7, agent_link(gfn), false);
 	agent_store(table[2], 7, agent_link(gfn + 1), true);
@@ -302,7 +302,7 @@ static void test_unlink_one_of_two(void **state)
 	agent_store(table[2], 7, agent_link(gfn), false);
 	agent_store(table[2], 9, agent_link(gfn), true);
 	assert_int_equal(machine_table(gfn)->links, 2);
-	agent_store(table[2], 7, 0, true);
+	agent_store(table[2], 7, 0, false);
 	assert_int_equal(machine_table(gfn)->links, 1);
 	c_check(&guest->m);
 	agent_store(table[2], 9, 0, false);

@@ -254,6 +254,53 @@ static void test_left_root(void **state)
 }
 
 /*
+ * Two roots side by side, loaded one after the other: where their user space is one,
+ * the guest goes on writing that which is not loaded, and frees both together.
+ */
+static void test_twin_roots(void **state)
+{
+	u64 other, root[2], link[2];
+	struct machine *m;
+	unsigned int i, same;
+	struct text t;
+
+	(void)state;
+	for (same = 0; same < 2; same++) {
+		c_begin(&t, 2, 4);
+		m = &guest->m;
+		other = g_current(guest)->root;
+		c_roots_side_by_side(root);
+		for (i = 0; i < 2; i++)
+			link[i] = g_frame_alloc(guest, G_TABLE) << 12 | P | RW | US | A;
+		for (i = 0; i < 2; i++)
+			g_entry_set(guest, root[i], 40, link[same ? 0 : i]);
+		m_load_cr3(m, root[0], 0, false);
+		m_load_cr3(m, root[1], 0, false);
+		m_load_cr3(m, root[0], 0, false);
+		c_check(m);
+		g_entry_set(guest, root[1], 41, link[1]);
+		c_check(m);
+		assert_int_equal(m_is_held(m, root[1]), same);
+		m_load_cr3(m, root[1], 0, false);
+		g_entry_set(guest, root[1], 41, 0);
+		c_check(m);
+		m_load_cr3(m, other, 0, false);
+		assert_true(m_is_held(m, root[0]) && m_is_held(m, root[1]));
+		g_entry_set(guest, root[0], 40, 0);
+		c_check(m);
+		assert_false(m_is_held(m, root[0]));
+		assert_int_equal(m_is_held(m, root[1]), !same);
+		/* As any root that comes back; the pair is to be found anew. */
+		m_load_cr3(m, root[1], 0, false);
+		g_entry_set(guest, root[0], 40, link[0]);
+		m_load_cr3(m, root[0], 0, false);
+		assert_true(m_is_held(m, root[0]) && m_is_held(m, root[1]));
+		c_check(m);
+		c_end();
+	}
+}
+
+/*
  * ---- Frames that come back as tables of another level ----
  */
 
@@ -386,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_supervisor_never_lazy),
 		cmocka_unit_test(test_lazy_d_of_root),
 		cmocka_unit_test(test_left_root),
+		cmocka_unit_test(test_twin_roots),
 		cmocka_unit_test(test_frames_again),
 		cmocka_unit_test(test_weak_alone),
 	};
