@@ -158,6 +158,35 @@ static void test_returns(void **state)
 	c_end();
 }
 
+/* Of a pair the user's half is written while the kernel's is loaded, and stays. */
+static void test_pair(void **state)
+{
+	u64 root[2], link;
+	struct text t;
+	unsigned int i, k;
+
+	(void)state;
+	for (k = 0; k <= 4; k += 4) {
+		begin(&t, 4, k);
+		c_roots_side_by_side(root);
+		link = agent_link(g_frame_alloc(guest, G_TABLE));
+		g_entry_set(guest, root[0], USER_TOP, link | DMP_PTE_NX);
+		g_entry_set(guest, root[1], USER_TOP, link);
+		for (i = 0; i < 4; i++) {
+			load(root[i % 2]);
+			assert_int_equal(is_hidden(), i % 2);
+		}
+		load(root[0]);
+		g_entry_set(guest, root[1], USER_TOP, 0);
+		assert_true(m_is_held(&guest->m, root[1]));
+		g_entry_set(guest, root[0], USER_TOP, 0);
+		c_check(&guest->m);
+		load(root[1]);
+		assert_false(is_hidden());
+		c_end();
+	}
+}
+
 /* Let go of before there was an implant, and as it was when it comes back. */
 static void test_older(void **state)
 {
@@ -323,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_returns),
 		cmocka_unit_test(test_older),
+		cmocka_unit_test(test_pair),
 		cmocka_unit_test(test_agent),
 		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_exposed),
