@@ -73,6 +73,7 @@ static void drop_changed(struct dmp_mmu *mmu, struct dmp_root *root)
 	struct dmp_table *table = root_table(mmu, root);
 	unsigned int i;
 
+	dmp_work(mmu, DMP_ENTRIES);
 	for (i = next_change(table->guest, root->copy, 0);
 	     i < DMP_ENTRIES && !mmu->broken;
 	     i = next_change(table->guest, root->copy, i + 1)) {
@@ -82,6 +83,12 @@ static void drop_changed(struct dmp_mmu *mmu, struct dmp_root *root)
 	}
 }
 
+static bool is_gone(const struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	return root && root->table &&
+	       !(root_table(mmu, root)->flags & DMP_TABLE_HELD);
+}
+
 static void drop_changed_all(struct dmp_mmu *mmu)
 {
 	struct dmp_root *root;
@@ -89,7 +96,33 @@ static void drop_changed_all(struct dmp_mmu *mmu)
 
 	for (i = 0; i < mmu->root_end; i++) {
 		root = dmp_root_nth(mmu, i);
-		if (root->table && !(root_table(mmu, root)->flags & DMP_TABLE_HELD))
+		if (is_gone(mmu, root))
+			drop_changed(mmu, root);
+	}
+}
+
+/* In the root that @gfn hung from last, and in the one beside: see is_twin(). */
+static void drop_changed_above(struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+	const struct dmp_table *table, *parent;
+	struct dmp_root *root;
+	unsigned int i;
+	u64 top;
+
+	if (!frame->tables)
+		return;
+	table = dmp_table_of(mmu, frame->tables);
+	while (!(table->flags & DMP_TABLE_ROOT)) {
+		parent = dmp_table_of(mmu, table->parent);
+		if (!parent->id || parent->level != table->level + 1u)
+			return;
+		table = parent;
+	}
+	top = table->gfn;
+	for (i = 0; i < 2; i++) {
+		root = root_find(mmu, top ^ i);
+		if (is_gone(mmu, root))
 			drop_changed(mmu, root);
 	}
 }
@@ -460,7 +493,9 @@ static enum life settle_life(struct dmp_mmu *mmu, u64 gfn)
 	life = frame_life(mmu, gfn);
 	if (life == LIVE || life == LIVE_LOADED)
 		return life;
-	drop_changed_all(mmu);
+	drop_changed_above(mmu, gfn);
+	if (is_held(mmu, gfn))
+		drop_changed_all(mmu);
 	if (is_held(mmu, gfn))
 		return LIVE;
 	mmu->stats.stale_found++;

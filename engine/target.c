@@ -48,19 +48,44 @@ static void drop_stale(struct dmp_mmu *mmu)
 	}
 }
 
-/* A place for one more: a free one, or that of the root loaded longest ago. */
-static struct dmp_target *place(struct dmp_splicer *splicer)
+/* Without it is a root whose process has ended, or that is the kernel's alone. */
+static bool has_user(const struct dmp_mmu *mmu, const struct dmp_root *root)
 {
-	struct dmp_target *oldest = &splicer->target[0];
+	return root->user < DMP_ENTRIES &&
+	       dmp_table_of(mmu, root->table)->entries[root->user];
+}
+
+/* Whether @a's place is to be taken rather than @b's. */
+static bool is_worse(const struct dmp_mmu *mmu, const struct dmp_root *a,
+		     const struct dmp_root *b)
+{
+	bool user = has_user(mmu, a);
+
+	return user == has_user(mmu, b) ? a->stamp < b->stamp : !user;
+}
+
+/*
+ * A place for @root: a free one, that of a root without user space, or that of the
+ * root loaded longest ago. NULL: one that has no user space itself takes no other's
+ * that has: a process that ends goes by it, once.
+ */
+static struct dmp_target *place(struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	struct dmp_splicer *splicer = mmu->splicer;
+	struct dmp_target *worst = &splicer->target[0];
 	u32 i;
 
-	splicer->targets_version++;
-	if (splicer->targets_used < splicer->targets)
+	if (splicer->targets_used < splicer->targets) {
+		splicer->targets_version++;
 		return &splicer->target[splicer->targets_used++];
+	}
 	for (i = 1; i < splicer->targets_used; i++)
-		if (splicer->target[i].root->stamp < oldest->root->stamp)
-			oldest = &splicer->target[i];
-	return oldest;
+		if (is_worse(mmu, splicer->target[i].root, worst->root))
+			worst = &splicer->target[i];
+	if (!has_user(mmu, root) && has_user(mmu, worst->root))
+		return NULL;
+	splicer->targets_version++;
+	return worst;
 }
 
 static void name_loaded(struct dmp_mmu *mmu)
@@ -71,7 +96,7 @@ static void name_loaded(struct dmp_mmu *mmu)
 		.root = root, .gfn = root->gfn,
 		.hfn = dmp_table_of(mmu, root->table)->hfn,
 		.cr3 = splicer->implant->guest_cr3,
-	};
+	}, *target;
 	u32 i;
 
 	if (loaded.cr3 >> DMP_PAGE_SHIFT != loaded.gfn || !is_ready(mmu, &loaded) ||
@@ -80,10 +105,10 @@ static void name_loaded(struct dmp_mmu *mmu)
 	for (i = 0; i < splicer->targets_used; i++)
 		if (splicer->target[i].root == root)
 			break;
-	if (i == splicer->targets_used)
-		*place(splicer) = loaded;
-	else
-		splicer->target[i].cr3 = loaded.cr3;
+	target = i == splicer->targets_used ? place(mmu, root) :
+					      &splicer->target[i];
+	if (target)
+		*target = loaded;
 }
 
 /*

@@ -300,6 +300,39 @@ static void test_twin_roots(void **state)
 	}
 }
 
+/* A table that only a root that was let go of links is found without all others. */
+static void test_left_table(void **state)
+{
+	u64 root[20], table[2], before;
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+
+	(void)state;
+	c_begin(&t, 2, 4);
+	m = &guest->m;
+	for (i = 0; i < DMP_ARRAY_SIZE(root); i++) {
+		root[i] = c_another_root();
+		m_load_cr3(m, root[i], 0, false);
+	}
+	for (i = 0; i < 2; i++)
+		table[i] = g_frame_alloc(guest, G_TABLE);
+	g_entry_set(guest, root[7], 40, table[0] << 12 | P | RW | US | A);
+	g_entry_set(guest, table[0], 3, table[1] << 12 | P | RW | US | A);
+	m_load_cr3(m, root[7], 0, false);
+	m_load_cr3(m, g_current(guest)->root, 0, false);
+	for (i = 0; i < DMP_ARRAY_SIZE(root); i++)
+		assert_false(dmp_mmu_is_live_table(m->mmu, root[i]));
+	g_entry_set(guest, root[7], 40, 0);
+	assert_true(m_is_held(m, table[1]));
+	before = m->mmu->work;
+	assert_false(dmp_mmu_is_live_table(m->mmu, table[1]));
+	assert_true(m->mmu->work - before <= 4 * DMP_ENTRIES);
+	assert_false(m_is_held(m, table[0]));
+	c_check(m);
+	c_end();
+}
+
 /*
  * ---- Frames that come back as tables of another level ----
  */
@@ -434,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_lazy_d_of_root),
 		cmocka_unit_test(test_left_root),
 		cmocka_unit_test(test_twin_roots),
+		cmocka_unit_test(test_left_table),
 		cmocka_unit_test(test_frames_again),
 		cmocka_unit_test(test_weak_alone),
 	};

@@ -122,6 +122,53 @@ static void test_follow(void **state)
 	c_end();
 }
 
+/* Load new roots with user space until one of them is named; that. */
+static u64 load_with_user(void)
+{
+	unsigned int i;
+	u64 root;
+
+	for (i = 0; i < 12; i++) {
+		root = c_another_root();
+		g_entry_set(guest, root, 40, g_frame_alloc(guest, G_TABLE) << 12 |
+			    DMP_PTE_P | DMP_PTE_RW | DMP_PTE_US | DMP_PTE_A);
+		m_load_cr3(&guest->m, root, 0, false);
+		if (shown(root))
+			return root;
+	}
+	fail_msg("none is named");
+	return 0;
+}
+
+/* Roots without user space take no place of those that have it, and give theirs up. */
+static void test_user_first(void **state)
+{
+	u64 root[3], plain[12], other;
+	struct text t;
+	unsigned int i;
+
+	(void)state;
+	begin(&t, 3);
+	for (i = 0; i < 3; i++)
+		root[i] = load_with_user();
+	load(plain, 12);
+	for (i = 0; i < 12; i++)
+		assert_null(shown(plain[i]));
+	for (i = 0; i < 3; i++)
+		assert_non_null(shown(root[i]));
+	m_load_cr3(&guest->m, root[2], 0, false);
+	g_entry_set(guest, root[2], 40, 0);
+	m_load_cr3(&guest->m, root[1], 0, false);
+	assert_non_null(shown(root[2]));
+	other = load_with_user();
+	assert_null(shown(root[2]));
+	assert_non_null(shown(root[0]));
+	assert_non_null(shown(root[1]));
+	assert_non_null(shown(other));
+	c_check(&guest->m);
+	c_end();
+}
+
 /* Written when it is not loaded, by the kernel: at once it is no target. */
 static void test_let_go(void **state)
 {
@@ -195,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_last_ones),
 		cmocka_unit_test(test_follow),
+		cmocka_unit_test(test_user_first),
 		cmocka_unit_test(test_let_go),
 		cmocka_unit_test(test_grown),
 		cmocka_unit_test(test_lazy),
