@@ -201,12 +201,11 @@ static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 static unsigned int find_user(const struct dmp_mmu *mmu,
 			      const struct dmp_root *root)
 {
-	const u64 *entries = root_table(mmu, root)->entries;
 	unsigned int i;
 
-	if (root->user < DMP_ENTRIES && entries[root->user])
+	if (dmp_root_has_user(mmu, root))
 		return root->user;
-	i = dmp_entries_next(entries, 0);
+	i = dmp_entries_next(root_table(mmu, root)->entries, 0);
 	return i < DMP_ENTRIES / 2 ? i : DMP_ENTRIES;
 }
 

@@ -48,6 +48,14 @@ static inline struct dmp_table *dmp_table_of(const struct dmp_mmu *mmu, u32 id)
 		[id & ((1u << DMP_CHUNK_SHIFT) - 1)];
 }
 
+/* Whether @root has an entry for user space where it had one last. */
+static inline bool dmp_root_has_user(const struct dmp_mmu *mmu,
+				     const struct dmp_root *root)
+{
+	return root->user < DMP_ENTRIES &&
+	       dmp_table_of(mmu, root->table)->entries[root->user];
+}
+
 /*
  * A table record with a zeroed page, in the hash, without links; NULL, and
  * broken, without memory. Given back empty, but for what shows the implant.

@@ -48,20 +48,16 @@ static void drop_stale(struct dmp_mmu *mmu)
 	}
 }
 
-/* Without it is a root whose process has ended, or that is the kernel's alone. */
-static bool has_user(const struct dmp_mmu *mmu, const struct dmp_root *root)
-{
-	return root->user < DMP_ENTRIES &&
-	       dmp_table_of(mmu, root->table)->entries[root->user];
-}
-
-/* Whether @a's place is to be taken rather than @b's. */
+/*
+ * Whether @a's place is to be taken rather than @b's. A root without user space is one
+ * whose process has ended, or the kernel's own.
+ */
 static bool is_worse(const struct dmp_mmu *mmu, const struct dmp_root *a,
 		     const struct dmp_root *b)
 {
-	bool user = has_user(mmu, a);
+	bool user = dmp_root_has_user(mmu, a);
 
-	return user == has_user(mmu, b) ? a->stamp < b->stamp : !user;
+	return user == dmp_root_has_user(mmu, b) ? a->stamp < b->stamp : !user;
 }
 
 /*
@@ -82,7 +78,7 @@ static struct dmp_target *place(struct dmp_mmu *mmu, const struct dmp_root *root
 	for (i = 1; i < splicer->targets_used; i++)
 		if (is_worse(mmu, splicer->target[i].root, worst->root))
 			worst = &splicer->target[i];
-	if (!has_user(mmu, root) && has_user(mmu, worst->root))
+	if (!dmp_root_has_user(mmu, root) && dmp_root_has_user(mmu, worst->root))
 		return NULL;
 	splicer->targets_version++;
 	return worst;

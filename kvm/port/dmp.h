@@ -118,7 +118,7 @@ struct kvm_dmp_vendor {
 
 /*
  * For struct kvm_x86_ops, see there. irqoff(): the fast path of hypercalls and CPUID
- * while instructions are replaced.
+ * while instructions are replaced; svm_dmp_irqoff(): whether VMRUN is to come next.
  */
 extern const struct kvm_dmp_vendor svm_dmp_vendor, vmx_dmp_vendor;
 void svm_dmp_exit_begin(struct kvm_vcpu *vcpu);
@@ -127,7 +127,7 @@ int svm_dmp_event(struct kvm_vcpu *vcpu, u32 *info);
 int vmx_dmp_event(struct kvm_vcpu *vcpu, u32 *info);
 void svm_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced);
 void vmx_dmp_intercepts(struct kvm_vcpu *vcpu, bool spliced);
-fastpath_t svm_dmp_irqoff(struct kvm_vcpu *vcpu);
+bool svm_dmp_irqoff(struct kvm_vcpu *vcpu);
 fastpath_t vmx_dmp_irqoff(struct kvm_vcpu *vcpu);
 int vmx_dmp_set_targets(struct kvm_vcpu *vcpu, const u64 *values, int count);
 

@@ -124,8 +124,9 @@ static bool may_answer(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Who wants the vCPU to leave the guest sends an interrupt, which ends VMRUN at once.
- * What comes of the answer itself does not.
+ * Who wants the vCPU to leave the guest sends an interrupt, which ends VMRUN before an
+ * instruction is executed. What comes of the answer itself, as a wakeup on this CPU,
+ * does not.
  */
 static bool has_to_leave(struct kvm_vcpu *vcpu)
 {
@@ -134,15 +135,17 @@ static bool has_to_leave(struct kvm_vcpu *vcpu)
 
 /*
  * Behind VMRUN, with GIF still clear: of what svm_vcpu_run() does around it nothing is
- * needed to go back, but for an ASID and what is set up here.
+ * needed to go back, but for an ASID and what is set up here. The VMCB is dirty then,
+ * and may ask for a flush, so VMRUN has to come next whatever else is to be done: what
+ * svm_vcpu_run() does behind it makes all clean.
  */
-fastpath_t svm_dmp_irqoff(struct kvm_vcpu *vcpu)
+bool svm_dmp_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 	fastpath_t fastpath;
 
 	if (!kvm_dmp_spliced(vcpu) || !may_answer(vcpu))
-		return EXIT_FASTPATH_NONE;
+		return false;
 	vcpu->arch.regs[VCPU_REGS_RAX] = vmcb->save.rax;
 	vcpu->arch.regs[VCPU_REGS_RSP] = vmcb->save.rsp;
 	vcpu->arch.regs[VCPU_REGS_RIP] = vmcb->save.rip;
@@ -152,13 +155,13 @@ fastpath_t svm_dmp_irqoff(struct kvm_vcpu *vcpu)
 		fastpath = cpuid_irqoff(vcpu);
 	else
 		fastpath = __kvm_dmp_hypercall_irqoff(vcpu);
-	if (fastpath == EXIT_FASTPATH_REENTER_GUEST) {
-		if (has_to_leave(vcpu))
-			fastpath = EXIT_FASTPATH_EXIT_HANDLED;
-		else
-			__kvm_dmp_reenter(vcpu);
-		vmcb->save.rax = vcpu->arch.regs[VCPU_REGS_RAX];
-		vmcb->save.rip = vcpu->arch.regs[VCPU_REGS_RIP];
-	}
-	return fastpath;
+	if (fastpath == EXIT_FASTPATH_NONE)
+		return false;
+	__kvm_dmp_reenter(vcpu);
+	vmcb->save.rax = vcpu->arch.regs[VCPU_REGS_RAX];
+	vmcb->save.rip = vcpu->arch.regs[VCPU_REGS_RIP];
+	/* As svm_vcpu_run() does to leave at once. */
+	if (has_to_leave(vcpu))
+		smp_send_reschedule(vcpu->cpu);
+	return true;
 }
