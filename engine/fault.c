@@ -205,7 +205,8 @@ static enum dmp_fault_kind allowed(struct dmp_mmu *mmu, struct dmp_fault *fault,
 		return DMP_FAULT_EMULATE;
 	}
 	if (write && frame->held &&
-	    (frame->code || dmp_mmu_is_live_table(mmu, gfn))) {
+	    (frame->code || dmp_root_unlinks(mmu, fault->gpa) ||
+	     dmp_mmu_is_live_table(mmu, gfn))) {
 		mmu->stats.table_writes++;
 		return DMP_FAULT_TABLE;
 	}
@@ -305,6 +306,7 @@ void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write)
 {
 	if (mmu->broken)
 		return;
+	dmp_root_written(mmu, write);
 	dmp_frame_follow(mmu, write->gfn, write->first, write->count,
 			 write->old, 0);
 	dmp_code_written(mmu, write);

@@ -138,7 +138,9 @@ struct dmp_slot {
 #define DMP_TABLE_TWICE	4096u	/* linked at two indices, or was: what it maps
 				 * has addresses that climbing does not find
 				 */
-#define DMP_TABLE_USER	8192u	/* ROOT: user mode can run on it; dmp_space_look() */
+#define DMP_TABLE_USER	8192u	/* ROOT: user mode can run on it, or could; see
+				 * dmp_space_look()
+				 */
 
 /* One machine table. */
 struct dmp_table {
@@ -146,7 +148,7 @@ struct dmp_table {
 	u64 *guest;		/* the guest's entries; NULL when SPLIT */
 	u64 hfn;		/* of entries */
 	u64 gfn;		/* of the guest's table; SPLIT: first gfn mapped */
-	u64 attr;		/* SPLIT: the large guest leaf */
+	u64 attr;		/* SPLIT: the large guest leaf; ROOT: dmp_root.copy_hfn */
 	u32 id;			/* 0: free */
 	u32 next;		/* next table of the same gfn; free: next free */
 	u32 hash_next;		/* next in its hash bucket */
@@ -157,7 +159,8 @@ struct dmp_table {
 	u16 cache_slot;		/* CACHED: where, if it still is */
 	u8 level;
 	u32 pair;		/* level 1: a table that maps many of the same
-				 * frames at the same indices; 0: none known
+				 * frames at the same indices; ROOT: the other of
+				 * two: see dmp_root_twin(); 0: none known
 				 */
 };
 
@@ -170,7 +173,6 @@ struct dmp_root {
 	u64 stamp;		/* when loaded last, for LRU */
 	u32 version;		/* of the space laid over it */
 	bool lazy_d;		/* a user leaf may be read-only for its D */
-	bool twin;		/* one of a pair of pages: see is_twin() */
 	u16 user;		/* where an entry for user space was last seen;
 				 * DMP_ENTRIES: nowhere so far
 				 */
@@ -257,6 +259,9 @@ struct dmp_mmu {
 					 */
 	bool mixed;			/* a frame became a table of two levels in
 					 * this call
+					 */
+	u32 emptied;			/* id: a root that is not loaded lost an
+					 * entry of user space in this call
 					 */
 	u64 suspect[DMP_SUSPECTS];	/* gfns of held frames that user space */
 	u32 suspects;			/*   is about to write; so many */

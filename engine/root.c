@@ -51,17 +51,24 @@ static void copy_entries(u64 *to, const u64 *from)
 /* The first entry that differs, from @i on; DMP_ENTRIES: none does. */
 static unsigned int next_change(const u64 *a, const u64 *b, unsigned int i)
 {
-	while (i < DMP_ENTRIES) {
-		if (i % 4 == 0 &&
-		    !((a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) |
-		      (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3])))
-			i += 4;
-		else if (DMP_READ_ONCE(a[i]) == b[i])
-			i++;
-		else
+	const u64 *x = a + i, *y = b + i, *end = a + DMP_ENTRIES;
+	const unsigned int group = 16;
+	unsigned int k;
+	u64 any = 0;
+
+	for (; i % group; i++, x++, y++)
+		if (DMP_READ_ONCE(*x) != *y)
+			return i;
+	for (; x < end; x += group, y += group) {
+#pragma GCC unroll 16
+		for (k = 0; k < group; k++)
+			any |= x[k] ^ y[k];
+		if (any)
 			break;
 	}
-	return i;
+	for (; x < end && DMP_READ_ONCE(*x) == *y; x++)
+		y++;
+	return x - a;
 }
 
 /*
@@ -101,7 +108,7 @@ static void drop_changed_all(struct dmp_mmu *mmu)
 	}
 }
 
-/* In the root that @gfn hung from last, and in the one beside: see is_twin(). */
+/* In the root that @gfn hung from last, and in the one beside: see dmp_root_twin(). */
 static void drop_changed_above(struct dmp_mmu *mmu, u64 gfn)
 {
 	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
@@ -127,14 +134,12 @@ static void drop_changed_above(struct dmp_mmu *mmu, u64 gfn)
 	}
 }
 
-/*
- * One address space may have two roots, on pages side by side, of which one is written
- * while the other is loaded (Linux with page-table isolation). They are known by having
- * been loaded one after the other, with the same user space.
- */
-static bool is_twin(const struct dmp_root *root, const struct dmp_root *other)
+struct dmp_root *dmp_root_twin(const struct dmp_mmu *mmu, const struct dmp_root *root)
 {
-	return other && (root->gfn ^ other->gfn) == 1 && root->twin && other->twin;
+	struct dmp_root *other = root_find(mmu, root->gfn ^ 1);
+
+	return other && root_table(mmu, root)->pair == other->table &&
+	       root_table(mmu, other)->pair == root->table ? other : NULL;
 }
 
 static void let_go_of(struct dmp_mmu *mmu, struct dmp_root *root)
@@ -144,7 +149,7 @@ static void let_go_of(struct dmp_mmu *mmu, struct dmp_root *root)
 	dmp_target_forget(mmu, root);
 	copy_entries(root->copy, table->guest);
 	dmp_table_release(mmu, table);
-	root->twin = false;
+	table->pair = 0;
 }
 
 /*
@@ -159,10 +164,10 @@ static void let_go(struct dmp_mmu *mmu, u64 gfn)
 	if (!table || !(table->flags & DMP_TABLE_HELD))
 		return;
 	root = dmp_root_of(mmu, table);
-	if (root == mmu->loaded || is_twin(root, mmu->loaded))
+	other = dmp_root_twin(mmu, root);
+	if (root == mmu->loaded || (other && other == mmu->loaded))
 		return;
-	other = root_find(mmu, gfn ^ 1);
-	if (is_twin(root, other))
+	if (other)
 		let_go_of(mmu, other);
 	let_go_of(mmu, root);
 }
@@ -190,6 +195,9 @@ static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 	dmp_target_forget(mmu, root);
 	dmp_table_put(mmu, root_table(mmu, root));
 	unhash_root(mmu, root);
+	/* With the table a flush is owed. */
+	if (mmu->splicer)
+		dmp_splicer_hide(mmu, root->copy_hfn);
 	mmu->ops->free_page(mmu->host, root->copy_hfn);
 	*root = (struct dmp_root){ 0 };
 	mmu->roots--;
@@ -222,6 +230,60 @@ static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
 	return root->user < DMP_ENTRIES && user == DMP_ENTRIES;
 }
 
+void dmp_root_followed(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
+{
+	if (index >= DMP_ENTRIES / 2)
+		return;
+	dmp_space_look_at(mmu, table, index);
+	if (!table->entries[index] && mmu->loaded && mmu->loaded->table != table->id)
+		mmu->emptied = table->id;
+}
+
+/*
+ * A root that is not loaded has lost an entry of user space. Once it has none left it is
+ * freed, without a further write to it that would say so: as left roots are.
+ */
+static void settle_emptied(struct dmp_mmu *mmu)
+{
+	struct dmp_table *table = dmp_table_of(mmu, mmu->emptied);
+	struct dmp_root *root = dmp_root_of(mmu, table), *other;
+
+	mmu->emptied = 0;
+	if (!root || find_user(mmu, root) < DMP_ENTRIES)
+		return;
+	other = dmp_root_twin(mmu, root);
+	if (!other || find_user(mmu, other) == DMP_ENTRIES)
+		let_go(mmu, root->gfn);
+}
+
+bool dmp_root_unlinks(struct dmp_mmu *mmu, u64 gpa)
+{
+	struct dmp_table *table = dmp_table_find(mmu, gpa >> DMP_PAGE_SHIFT,
+						 mmu->paging.levels);
+	unsigned int index = gpa / 8 % DMP_ENTRIES;
+
+	return table && table->flags & DMP_TABLE_HELD && index < DMP_ENTRIES / 2 &&
+	       table->entries[index] & DMP_PTE_P &&
+	       !dmp_is_trap(&mmu->paging, table->entries[index]);
+}
+
+void dmp_root_written(struct dmp_mmu *mmu, const struct dmp_write *write)
+{
+	struct dmp_table *table = dmp_table_find(mmu, write->gfn, mmu->paging.levels);
+	unsigned int i;
+	u64 any = 0;
+
+	if (!table || !(table->flags & DMP_TABLE_HELD))
+		return;
+	for (i = 0; i < write->count; i++)
+		if (table->guest[write->first + i] != write->old[i])
+			any |= table->guest[write->first + i];
+	if (any & DMP_PTE_P)
+		let_go(mmu, write->gfn);
+	for (i = 0; i < write->count && !(table->flags & DMP_TABLE_HELD); i++)
+		dmp_root_of(mmu, table)->copy[write->first + i] = write->old[i];
+}
+
 /* @root is loaded after @last. */
 static void note_twin(struct dmp_mmu *mmu, struct dmp_root *last,
 		      struct dmp_root *root)
@@ -232,8 +294,8 @@ static void note_twin(struct dmp_mmu *mmu, struct dmp_root *last,
 	    (entries[root->user] ^ root_table(mmu, last)->entries[root->user]) &
 	    DMP_PTE_ADDR)
 		return;
-	last->twin = true;
-	root->twin = true;
+	root_table(mmu, last)->pair = root->table;
+	root_table(mmu, root)->pair = last->table;
 }
 
 /* The least recently loaded root that is not loaded now; NULL: there is none. */
@@ -315,6 +377,8 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 		return NULL;
 	}
 	mmu->pages++;
+	if (mmu->splicer && !dmp_splicer_show(mmu, root->copy_hfn))
+		return NULL;
 	mmu->roots++;
 	root->copy = dmp_hfn_va(mmu, root->copy_hfn);
 	root->gfn = gfn;
@@ -325,6 +389,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 	if (!table)
 		return NULL;
 	root->table = table->id;
+	table->attr = root->copy_hfn;
 	hash_root(mmu, root);
 	return root;
 }
@@ -346,7 +411,7 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 	}
 	if (!mmu->splicer || mmu->broken)
 		return;
-	dmp_space_look(mmu, table, 0);
+	dmp_space_look(mmu, table);
 	dmp_cache_learn(mmu, table);
 }
 
@@ -622,6 +687,8 @@ static void settle_mixed(struct dmp_mmu *mmu)
 
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
+	if (mmu->emptied && !mmu->broken)
+		settle_emptied(mmu);
 	if (mmu->mixed && !mmu->broken)
 		settle_mixed(mmu);
 	if (mmu->tables_max && mmu->roots > 1 && mmu->loaded)

@@ -62,18 +62,22 @@ bool dmp_space_hides(const struct dmp_mmu *mmu, const struct dmp_table *table)
  * By the guest's own entries, whether A is set or not. What is executable in the
  * kernel's half, as Linux's vsyscall page may be, is code that the kernel chose.
  */
-static bool has_user_code(const struct dmp_mmu *mmu, const struct dmp_table *table)
+static bool is_user_code(const struct dmp_mmu *mmu, u64 entry)
 {
 	const u64 user = DMP_PTE_P | DMP_PTE_US;
-	unsigned int i;
-	u64 entry;
 
-	for (i = 0; i < DMP_ENTRIES / 2; i++) {
-		entry = DMP_READ_ONCE(table->guest[i]);
-		if ((entry & user) == user &&
-		    !(entry & DMP_PTE_NX && mmu->paging.flags & DMP_PAGING_NX))
+	return (entry & user) == user &&
+	       !(entry & DMP_PTE_NX && mmu->paging.flags & DMP_PAGING_NX);
+}
+
+static bool has_user_code(const struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	unsigned int i;
+
+	for (i = dmp_entries_next(table->guest, 0); i < DMP_ENTRIES / 2;
+	     i = dmp_entries_next(table->guest, i + 1))
+		if (is_user_code(mmu, DMP_READ_ONCE(table->guest[i])))
 			return true;
-	}
 	return false;
 }
 
@@ -88,13 +92,13 @@ static void look_at_all(struct dmp_mmu *mmu)
 		root = dmp_root_nth(mmu, i);
 		table = root->table ? dmp_table_of(mmu, root->table) : NULL;
 		if (table && table->flags & DMP_TABLE_HELD)
-			dmp_space_look(mmu, table, 0);
+			dmp_space_look(mmu, table);
 	}
 }
 
 bool dmp_space_knows(const struct dmp_mmu *mmu, const struct dmp_table *table)
 {
-	return has_user_code(mmu, table) == !!(table->flags & DMP_TABLE_USER);
+	return table->flags & DMP_TABLE_USER || !has_user_code(mmu, table);
 }
 
 static void hide_private(struct dmp_mmu *mmu, struct dmp_table *table)
@@ -108,12 +112,12 @@ static void hide_private(struct dmp_mmu *mmu, struct dmp_table *table)
 	dmp_flush(mmu);
 }
 
-void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
+void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	struct dmp_root *root;
 
-	if (!mmu->splicer || !mmu->splicer->guarded || index >= DMP_ENTRIES / 2 ||
-	    dmp_space_knows(mmu, table))
+	if (!mmu->splicer || !mmu->splicer->guarded ||
+	    has_user_code(mmu, table) == !!(table->flags & DMP_TABLE_USER))
 		return;
 	table->flags ^= DMP_TABLE_USER;
 	root = dmp_root_of(mmu, table);
@@ -123,6 +127,13 @@ void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int i
 		root->version = 0;	/* shown when it is laid over again */
 	else
 		mmu->space.grown = true;
+}
+
+void dmp_space_look_at(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
+{
+	if (is_user_code(mmu, DMP_READ_ONCE(table->guest[index])) !=
+	    !!(table->flags & DMP_TABLE_USER))
+		dmp_space_look(mmu, table);
 }
 
 /*

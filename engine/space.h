@@ -66,16 +66,20 @@ bool dmp_space_is_free(const struct dmp_mmu *mmu, u64 gva);
 bool dmp_space_sync(struct dmp_mmu *mmu);
 
 /*
- * Entry @index of a root has changed, in the half that is user space: can user mode
- * run on that root? The private region comes and goes with that where it has to be
- * hidden.
+ * Entries of the root @table have changed: can user mode run on it? The private region
+ * comes and goes with that where it has to be hidden. And: entry @index, of user
+ * space's half, has.
  */
-void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index);
+void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table);
+void dmp_space_look_at(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index);
 
 /* Whether the root @table shows nothing of the private region. */
 bool dmp_space_hides(const struct dmp_mmu *mmu, const struct dmp_table *table);
 
-/* For the audit: whether dmp_space_look() would say of @table what it has said. */
+/*
+ * For the audit: whether user mode can run on @table only if it was said to. The agent
+ * takes user mode's code away without saying so.
+ */
 bool dmp_space_knows(const struct dmp_mmu *mmu, const struct dmp_table *table);
 
 /*

@@ -99,7 +99,8 @@ static bool show_tables(struct dmp_mmu *mmu)
 	u32 id = 0;
 
 	while ((table = dmp_table_next(mmu, &id)))
-		if (!dmp_splicer_show(mmu, table->hfn))
+		if (!dmp_splicer_show(mmu, table->hfn) ||
+		    (table->flags & DMP_TABLE_ROOT && !dmp_splicer_show(mmu, table->attr)))
 			return false;
 	return true;
 }

@@ -243,8 +243,8 @@ void dmp_splicer_destroy(struct dmp_mmu *mmu);
 void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags);
 
 /*
- * The page @hfn is the VM's, a machine table or guest memory: the window shows
- * it. And it is no more: the caller flushes the TLB.
+ * The page @hfn is the VM's, a machine table, a root's copy, or guest memory: the
+ * window shows it. And it is no more: the caller flushes the TLB.
  */
 bool dmp_splicer_show(struct dmp_mmu *mmu, u64 hfn);
 void dmp_splicer_hide(struct dmp_mmu *mmu, u64 hfn);

@@ -594,7 +594,7 @@ static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
 	/* Linked before unlinked: what both link is not made anew. */
 	entry_set(table, index, machine);
 	if (table->flags & DMP_TABLE_ROOT)
-		dmp_space_look(mmu, table, index);
+		dmp_root_followed(mmu, table, index);
 	if (!(was & DMP_PTE_P) || dmp_is_trap(&mmu->paging, was))
 		return;
 	if (was == dmp_space_entry(mmu, table, index)) {

@@ -208,4 +208,27 @@ static inline struct dmp_root *dmp_root_nth(const struct dmp_mmu *mmu, u32 i)
 /* The root that @table is the top of. */
 struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table);
 
+/*
+ * One address space may have two roots, on pages side by side, of which one is written
+ * while the other is loaded (Linux with page-table isolation). They are known by having
+ * been loaded one after the other, with the same user space. The other one; NULL: none.
+ */
+struct dmp_root *dmp_root_twin(const struct dmp_mmu *mmu, const struct dmp_root *root);
+
+/* Entry @index of @table, a root's, has been followed. */
+void dmp_root_followed(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index);
+
+/*
+ * Whether the entry at @gpa, about to be written, is one of a held root that links
+ * user space: who frees a root has taken that away before, so this is somebody who
+ * takes it away, and to be followed, whether the root is loaded or not.
+ */
+bool dmp_root_unlinks(struct dmp_mmu *mmu, u64 gpa);
+
+/*
+ * @write is done, and not followed yet. Where it links anything in a root that is not
+ * loaded that root is let go of, as it was before: what is there may be data by now.
+ */
+void dmp_root_written(struct dmp_mmu *mmu, const struct dmp_write *write);
+
 #endif /* DMP_TABLE_H */

@@ -527,7 +527,6 @@ static bool unprotect(const struct work *w, struct dmp_frame *frame)
 	frame->writable = places;
 	frame->held = 0;
 	frame->paired = 0;
-	frame->tables = 0;
 	return true;
 }
 
@@ -539,6 +538,8 @@ static void forget(struct dmp_cache_entry *entry, const struct dmp_table *table)
 	*(volatile u64 *)&entry->tag = DMP_CACHE_VOID;
 	*(volatile u64 *)&entry->guest = DMP_CACHE_VOID;
 }
+
+#include "agent_root.h"
 
 /* @child, which nothing links any more, becomes one of the pool's. */
 static bool give_back(const struct work *w, struct dmp_table *child, u16 flags)
@@ -583,6 +584,7 @@ static bool unlink_old(const struct work *w)
 	if (!child || agent->freed_count == DMP_POOL_MAX ||
 	    !is_empty(host_page(w, child->hfn)) || !unprotect(w, frame))
 		return false;
+	frame->tables = 0;
 	if (child->flags & DMP_TABLE_CACHED)
 		forget(&w->implant->cache[child->cache_slot], child);
 	forget(&w->implant->last[0], child);
@@ -592,6 +594,8 @@ static bool unlink_old(const struct work *w)
 		return false;
 	w->machine[w->index] = 0;
 	w->implant->walk_tag = ~0ull;
+	if (!let_go_of_emptied(w))
+		return false;
 	agent->unlinks++;
 	return commit(w);
 }
@@ -607,12 +611,14 @@ static bool is_user_code(const struct work *w, u64 entry)
 	       !(entry & DMP_PTE_NX && !(w->implant->leaf_mask & DMP_PTE_NX));
 }
 
-/* Whether user mode can run on the root: then it may not show all of the implant. */
-static bool may_change_user(const struct work *w)
+/*
+ * Whether user mode can run on the root from now on: then it may not show all of the
+ * implant. One that it can run on no more may hide it for longer than it has to.
+ */
+static bool makes_users(const struct work *w)
 {
 	return w->implant->state & DMP_IMPLANT_GUARDED &&
-	       (is_user_code(w, w->old) ||
-		(is_user_code(w, w->new) && !(w->table->flags & DMP_TABLE_USER)));
+	       is_user_code(w, w->new) && !(w->table->flags & DMP_TABLE_USER);
 }
 
 static bool follow_link(const struct work *w)
@@ -621,7 +627,7 @@ static bool follow_link(const struct work *w)
 
 	/* Where the implant itself may show. */
 	if (w->table->flags & DMP_TABLE_OVERLAID ||
-	    (root && (w->index >= DMP_ENTRIES / 2 || may_change_user(w))))
+	    (root && (w->index >= DMP_ENTRIES / 2 || makes_users(w))))
 		return false;
 	if (is_large(w->new) || (is_large(w->old) && !(w->new & DMP_PTE_P)))
 		return follow_large(w);

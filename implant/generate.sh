@@ -44,7 +44,7 @@ at() { # LABEL filter|filter_guarded|agent
 	echo $((16#$value))
 }
 
-bytes() { od -An -v -w12 -tx1 "$1" | sed 's/ \(..\)/ 0x\1,/g; s/^ /\t/'; }
+bytes() { od -An -v -w15 -tx1 "$1" | sed 's/ \(..\)/ 0x\1,/g; s/^ /\t/'; }
 
 filter_arrays() { # NAME
 	printf 'static const struct dmp_filter_row dmp_%s_rows[] = {\n' "$1"

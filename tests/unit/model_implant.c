@@ -81,13 +81,17 @@ bool m_can_work(struct machine *m)
 void m_check_hidden(struct machine *m)
 {
 	const struct dmp_implant *i;
-	bool hides;
+	bool hides, shown, late;
 
 	if (m->broken || !m->splicer || !m->splicer->active)
 		return;
 	i = m->splicer->implant;
 	hides = m->guarded && runs_user(m, m->cr3_gfn);
-	if (has_private(m, m->cr3_hfn) == hides || !i->private == hides)
+	shown = has_private(m, m->cr3_hfn);
+	/* The agent took the last code away: it need not be shown again at once. */
+	late = m->guarded && !hides && !shown &&
+	       dmp_table_by_hfn(m->mmu, m->cr3_hfn)->flags & DMP_TABLE_USER;
+	if ((shown == hides && !late) || !i->private != shown)
 		m_fail(m, "the private region is%s to be read by user mode: %#llx",
 		       hides ? "" : " not", i->private);
 	m->hidings += hides;
@@ -109,7 +113,18 @@ static void check_at(struct machine *m, u64 gva, u64 hfn, const char *what)
 		       is, hfn);
 }
 
-/* The window shows guest memory and machine tables, and nothing else. */
+/* Whether the engine has a page for the agent at @hfn. */
+static bool is_agents(struct machine *m, u64 hfn)
+{
+	u32 i;
+
+	for (i = 0; i < m->mmu->root_end; i++)
+		if (dmp_root_nth(m->mmu, i)->copy_hfn == hfn)
+			return hfn;
+	return dmp_table_by_hfn(m->mmu, hfn);
+}
+
+/* The window shows guest memory, machine tables and roots' copies, and nothing else. */
 static void check_window(struct machine *m)
 {
 	const u64 end = (M_HFNS + 2 * DMP_ENTRIES) & ~(DMP_ENTRIES - 1ull);
@@ -119,7 +134,7 @@ static void check_window(struct machine *m)
 	for (hfn = 0; hfn < end; hfn++) {
 		theirs = hfn <= M_HFNS && m->state[hfn] == PAGE_GUEST ?
 			 !m_is_rom(m->gfn_of[hfn]) :
-			 !!dmp_table_by_hfn(m->mmu, hfn);
+			 is_agents(m, hfn);
 		if (dmp_space_lookup(m->mmu, m->splicer->implant->window +
 				     (hfn << DMP_PAGE_SHIFT), &is) != theirs)
 			m_fail(m, "host page %#llx is%s in the window", hfn,

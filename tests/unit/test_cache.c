@@ -288,8 +288,11 @@ static void test_twin_roots(void **state)
 		assert_true(m_is_held(m, root[0]) && m_is_held(m, root[1]));
 		g_entry_set(guest, root[0], 40, 0);
 		c_check(m);
-		assert_false(m_is_held(m, root[0]));
-		assert_int_equal(m_is_held(m, root[1]), !same);
+		assert_int_equal(m_is_held(m, root[0]), same);
+		assert_true(m_is_held(m, root[1]));
+		g_entry_set(guest, root[1], 40, 0);
+		c_check(m);
+		assert_false(m_is_held(m, root[0]) || m_is_held(m, root[1]));
 		/* As any root that comes back; the pair is to be found anew. */
 		m_load_cr3(m, root[1], 0, false);
 		g_entry_set(guest, root[0], 40, link[0]);
@@ -298,6 +301,50 @@ static void test_twin_roots(void **state)
 		c_check(m);
 		c_end();
 	}
+}
+
+/*
+ * A root that is not loaded: what is taken away from it is followed, until nothing is
+ * left. What links something is not: it may be data that the guest has there by now.
+ */
+static void test_emptied(void **state)
+{
+	u64 first, second, table[2];
+	struct machine *m;
+	unsigned int i;
+	struct text t;
+
+	(void)state;
+	begin_two(&t, &first, &second);
+	m = &guest->m;
+	for (i = 0; i < 2; i++) {
+		table[i] = g_frame_alloc(guest, G_TABLE);
+		g_entry_set(guest, second, 40 + i, table[i] << 12 | P | RW | US | A);
+	}
+	m_load_cr3(m, second, 0, false);
+	m_load_cr3(m, first, 0, false);
+	for (i = 0; i < 2; i++) {
+		assert_true(m_is_held(m, second));
+		g_entry_set(guest, second, 40 + i, 0);
+		m_flush_all(m);
+		assert_false(m_is_held(m, table[i]));
+		c_check(m);
+	}
+	assert_false(m_is_held(m, second));
+	g_entry_set(guest, second, 40, table[0] << 12 | P | RW | US | A);
+	m_load_cr3(m, second, 0, false);
+	m_load_cr3(m, first, 0, false);
+	assert_true(m_is_held(m, second) && m_is_held(m, table[0]));
+	g_entry_set(guest, second, 40, table[1] << 12 | P | RW | US | A);
+	m_flush_all(m);
+	assert_false(m_is_held(m, second) || m_is_held(m, table[1]));
+	c_check(m);
+	assert_false(dmp_mmu_is_live_table(m->mmu, table[0]));
+	assert_false(m_is_held(m, table[0]));
+	m_load_cr3(m, second, 0, false);
+	assert_true(m_is_held(m, table[1]));
+	c_check(m);
+	c_end();
 }
 
 /* A table that only a root that was let go of links is found without all others. */
@@ -345,6 +392,9 @@ static void use_as_leaves(u64 root, u64 gfn, u64 gva)
 	u64 l2 = g_place_of(guest, root, gva, 2, true).table;
 	unsigned int i;
 
+	/* Accessed, so that it is followed. */
+	g_entry_set(guest, g_place_of(guest, root, gva, 3, true).table,
+		    dmp_index(gva, 3), l2 << 12 | LINK);
 	/* Linked first: a write could be what shows that it is no other one. */
 	g_entry_set(guest, l2, dmp_index(gva, 2), gfn << 12 | LINK);
 	for (i = 0; i < 64; i++)
@@ -391,7 +441,8 @@ static void test_frames_again(void **state)
 	g_touch(guest, user, DMP_ACCESS_USER);
 	m_load_cr3(m, first, 0, false);
 	g_entry_set(guest, l3, dmp_index(user, 3), 0);
-	/* Nobody sees this one: the root is let go of. */
+	/* The root is let go of, and nobody sees what is written to it then. */
+	g_entry_set(guest, second, 39, 0);
 	g_entry_set(guest, second, 40, 0);
 	m_flush_all(m);
 	assert_false(m_is_held(m, second));
@@ -467,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_lazy_d_of_root),
 		cmocka_unit_test(test_left_root),
 		cmocka_unit_test(test_twin_roots),
+		cmocka_unit_test(test_emptied),
 		cmocka_unit_test(test_left_table),
 		cmocka_unit_test(test_frames_again),
 		cmocka_unit_test(test_weak_alone),

@@ -211,7 +211,7 @@ static void test_older(void **state)
 	c_end();
 }
 
-/* The agent makes no link by which user mode can run, and takes none away. */
+/* The agent makes no link by which user mode can run where it could not. */
 static void test_agent(void **state)
 {
 	u64 table[3], gfn, root, code, data;
@@ -224,7 +224,7 @@ static void test_agent(void **state)
 	root = g_current(guest)->root;
 	m->guarded = true;
 	m->splicer->guarded = true;
-	dmp_space_look(m->mmu, dmp_table_find(m->mmu, root, 4), 0);
+	dmp_space_look(m->mmu, dmp_table_find(m->mmu, root, 4));
 	dmp_mmu_settle(m->mmu);
 	assert_true(is_hidden());
 	code = agent_link(gfn);
@@ -233,9 +233,39 @@ static void test_agent(void **state)
 	g_stub_set(guest, root, 60, 0);
 	g_stub_set(guest, root, 60, 0);
 	agent_store(root, 60, code, false);
-	agent_store(root, 60, 0, true);
+	agent_store(root, 60, 0, false);
 	agent_store(root, 60, data, false);
 	agent_store(root, 60, 0, false);
+	c_check(m);
+	c_end();
+}
+
+/* The agent takes away the last of user mode's code: it is hidden until the VMM looks. */
+static void test_late(void **state)
+{
+	u64 table[3], gfn, root;
+	struct machine *m;
+	struct text t;
+
+	(void)state;
+	agent_begin(&t, 2, 4, table, &gfn);
+	m = &guest->m;
+	m->guarded = true;
+	m->splicer->guarded = true;
+	dmp_space_look(m->mmu, dmp_table_find(m->mmu, g_current(guest)->root, 4));
+	root = c_another_root();
+	load(root);
+	g_stub_set(guest, root, 60, 0);
+	g_stub_set(guest, root, 60, 0);
+	assert_false(is_hidden());
+	agent_store(root, 60, agent_link(gfn), true);
+	assert_true(is_hidden());
+	agent_store(root, 60, 0, false);
+	assert_true(is_hidden());
+	c_check(m);
+	dmp_space_look(m->mmu, dmp_table_find(m->mmu, root, 4));
+	dmp_mmu_settle(m->mmu);
+	assert_false(is_hidden());
 	c_check(m);
 	c_end();
 }
@@ -354,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_pair),
 		cmocka_unit_test(test_agent),
+		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_exposed),
 		cmocka_unit_test(test_leave),
