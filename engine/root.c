@@ -415,6 +415,27 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 	dmp_cache_learn(mmu, table);
 }
 
+/*
+ * The page beside that of @root, which is loaded, was a root and was let go of. Where it
+ * is one again, of the same user space, it is the other of two, and loaded next.
+ */
+static void return_twin(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_root *other = root_find(mmu, root->gfn ^ 1);
+	unsigned int user = root->user;
+
+	if (!is_gone(mmu, other) || user == DMP_ENTRIES ||
+	    (root_table(mmu, other)->guest[user] ^ root_table(mmu, root)->guest[user]) &
+	    (DMP_PTE_ADDR | DMP_PTE_P))
+		return;
+	root_return(mmu, other);
+	if (mmu->broken)
+		return;
+	other->user = (u16)find_user(mmu, other);
+	other->stamp = root->stamp;
+	note_twin(mmu, root, other);
+}
+
 u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 {
 	struct dmp_root *root = mmu->loaded, *last = root, *left = NULL;
@@ -442,6 +463,7 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 	mmu->loaded = root;
 	root->user = (u16)find_user(mmu, root);
 	note_twin(mmu, last, root);
+	return_twin(mmu, root);
 	mmu->look = mmu->waiting;
 	/* Saves the trap by which it would be let go of. */
 	if (left && left->table && left != root)

@@ -487,13 +487,7 @@ static void show_root(struct dmp_mmu *mmu, struct dmp_root *root,
 			  0 : DMP_IMPLANT_NO_FETCH);
 }
 
-/*
- * Whether #PF leads to the filter while @table's root is loaded: its handler, where that
- * can be executed, is the copy. By the same top-level entry as in the root that
- * it was spliced in, or looked up. A guest may have tables of its own for the
- * handler in some roots (Linux with page-table isolation).
- */
-static bool leads_to_filter(const struct dmp_mmu *mmu, const struct dmp_table *table)
+bool dmp_splicer_suits(const struct dmp_mmu *mmu, const struct dmp_table *table)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
 	u64 gva = splicer->prologue.rip, machine;
@@ -523,7 +517,7 @@ bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root,
 	if (!splicer || !splicer->active || splicer->unsettled ||
 	    mmu->space.grown || root->version != mmu->space.version ||
 	    !dmp_cache_suits(mmu, table) || dmp_pool_is_due(mmu) ||
-	    !leads_to_filter(mmu, table))
+	    !dmp_splicer_suits(mmu, table))
 		return false;
 	dmp_filter_forget(splicer->implant);
 	show_root(mmu, root, table);
@@ -545,7 +539,7 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 	if (mmu->broken || !dmp_pool_settle(mmu) || !dmp_space_sync(mmu))
 		return;
 	table = dmp_table_of(mmu, mmu->loaded->table);
-	if (!leads_to_filter(mmu, table)) {
+	if (!dmp_splicer_suits(mmu, table)) {
 		dmp_break(mmu, DMP_BROKEN_CODE);
 		return;
 	}

@@ -321,6 +321,14 @@ dmp_splicer_cr3_call(const struct dmp_splicer *splicer, u64 rip)
 }
 
 /*
+ * Whether #PF leads to the filter while @table's root is loaded: its handler, where that
+ * can be executed, is the copy. By the same top-level entry as in the root that
+ * it was spliced in, or looked up. A guest may have tables of its own for the
+ * handler in some roots (Linux with page-table isolation).
+ */
+bool dmp_splicer_suits(const struct dmp_mmu *mmu, const struct dmp_table *table);
+
+/*
  * Bring the implant up to date for the root @root, of @table, which is about to
  * be the loaded one, if there is nothing else to do for it; else false, and
  * nothing has changed. For dmp_mmu_switch_root().

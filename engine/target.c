@@ -84,19 +84,19 @@ static struct dmp_target *place(struct dmp_mmu *mmu, const struct dmp_root *root
 	return worst;
 }
 
-static void name_loaded(struct dmp_mmu *mmu)
+/* The guest loads @root with @cr3. */
+static void name(struct dmp_mmu *mmu, struct dmp_root *root, u64 cr3)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
-	struct dmp_root *root = mmu->loaded;
-	struct dmp_target loaded = {
+	struct dmp_target named = {
 		.root = root, .gfn = root->gfn,
 		.hfn = dmp_table_of(mmu, root->table)->hfn,
-		.cr3 = splicer->implant->guest_cr3,
+		.cr3 = cr3,
 	}, *target;
 	u32 i;
 
-	if (loaded.cr3 >> DMP_PAGE_SHIFT != loaded.gfn || !is_ready(mmu, &loaded) ||
-	    dmp_slot_find(mmu, loaded.hfn))
+	if (cr3 >> DMP_PAGE_SHIFT != root->gfn || !is_ready(mmu, &named) ||
+	    dmp_slot_find(mmu, named.hfn))
 		return;
 	for (i = 0; i < splicer->targets_used; i++)
 		if (splicer->target[i].root == root)
@@ -104,7 +104,21 @@ static void name_loaded(struct dmp_mmu *mmu)
 	target = i == splicer->targets_used ? place(mmu, root) :
 					      &splicer->target[i];
 	if (target)
-		*target = loaded;
+		*target = named;
+}
+
+/*
+ * And its twin, if it has one, before that has been loaded: which it will be with a like
+ * value. If not, what is named is not used.
+ */
+static void name_loaded(struct dmp_mmu *mmu)
+{
+	struct dmp_root *twin = dmp_root_twin(mmu, mmu->loaded);
+	u64 cr3 = mmu->splicer->implant->guest_cr3;
+
+	name(mmu, mmu->loaded, cr3);
+	if (twin && dmp_splicer_suits(mmu, dmp_table_of(mmu, twin->table)))
+		name(mmu, twin, cr3 ^ 1ull << DMP_PAGE_SHIFT);
 }
 
 /*

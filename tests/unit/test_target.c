@@ -187,6 +187,47 @@ static void test_let_go(void **state)
 	c_end();
 }
 
+/*
+ * Two roots of one user space, let go of and loaded anew: the second comes back with the
+ * first, and is named before it is loaded. Not where their user space is not one.
+ */
+static void test_twin(void **state)
+{
+	u64 root[2], other, link[2];
+	struct machine *m;
+	unsigned int i, differ;
+	struct text t;
+
+	(void)state;
+	for (differ = 0; differ < 2; differ++) {
+		begin(&t, 4);
+		m = &guest->m;
+		other = g_current(guest)->root;
+		c_roots_side_by_side(root);
+		for (i = 0; i < 2; i++)
+			link[i] = g_frame_alloc(guest, G_TABLE) << 12 | P | RW | US | A;
+		for (i = 0; i < 2; i++)
+			g_entry_set(guest, root[i], 40, link[0]);
+		for (i = 0; i < 3; i++)
+			m_load_cr3(m, root[i % 2], 0, false);
+		m_load_cr3(m, other, 0, false);
+		for (i = 2; i-- > 0;)
+			g_entry_set(guest, root[i], 40, 0);
+		m_flush_all(m);
+		assert_false(m_is_held(m, root[0]) || m_is_held(m, root[1]));
+		for (i = 0; i < 2; i++)
+			g_entry_set(guest, root[i], 40, link[differ ? i : 0]);
+		m_load_cr3(m, root[0], 0, false);
+		c_check(m);
+		assert_int_equal(m_is_held(m, root[1]), !differ);
+		if (may_be_named(root[1]))
+			assert_int_equal(!!shown(root[1]), !differ);
+		m_load_cr3(m, root[1], 0, false);
+		c_check(m);
+		c_end();
+	}
+}
+
 /* A value that was a target is none when the space has grown. */
 static void test_grown(void **state)
 {
@@ -244,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_follow),
 		cmocka_unit_test(test_user_first),
 		cmocka_unit_test(test_let_go),
+		cmocka_unit_test(test_twin),
 		cmocka_unit_test(test_grown),
 		cmocka_unit_test(test_lazy),
 	};
