@@ -29,29 +29,28 @@ static bool has_user(const struct work *w, const struct dmp_table *root)
 	return any;
 }
 
-/* As dmp_root_twin(). */
+/* As dmp_root_twin(). One dropped has its record as it was, but no id, and no page. */
 static struct dmp_table *twin_of(const struct work *w, const struct dmp_table *root)
 {
 	struct dmp_table *twin = root->pair ? table_of(w, root->pair) : NULL;
 
-	return twin && twin->flags & DMP_TABLE_ROOT && twin->pair == root->id ? twin : NULL;
+	return twin && twin->id == root->pair && twin->flags & DMP_TABLE_ROOT &&
+	       twin->pair == root->id ? twin : NULL;
 }
 
-/* No more can be loaded without an exit. */
-static bool forget_target(const struct work *w, const struct dmp_table *root)
+/*
+ * No more can be loaded without an exit. Not logged: should this be taken back, the VMM
+ * names it again.
+ */
+static void forget_target(const struct work *w, const struct dmp_table *root)
 {
 	struct dmp_cr3_target *target = w->implant->target;
 	u32 i;
 
-	for (i = 0; i < DMP_TARGETS_MAX; i++, target++) {
-		if (!target->machine ||
-		    in_window(w, target->guest_root) != guest_page(w, root))
-			continue;
-		if (!change(w, &target->machine))
-			return false;
-		target->machine = 0;
-	}
-	return true;
+	for (i = 0; i < DMP_TARGETS_MAX; i++, target++)
+		if (target->machine &&
+		    in_window(w, target->guest_root) == guest_page(w, root))
+			target->machine = 0;
 }
 
 /* There is nothing in user space's half that anything was made from. */
@@ -74,9 +73,10 @@ static bool let_go_of(const struct work *w, struct dmp_table *root)
 
 	if ((root->flags & ~any) != (DMP_TABLE_ROOT | DMP_TABLE_HELD) || root->next ||
 	    frame->held != 1 || frame->code || frame->aliased || frame->writable ||
-	    frame->tables != root->id || !forget_target(w, root) ||
-	    !unprotect(w, frame) || !change(w, &root->flags) || !change(w, &root->pair))
+	    frame->tables != root->id || !unprotect(w, frame) ||
+	    !change(w, &root->flags) || !change(w, &root->pair))
 		return false;
+	forget_target(w, root);
 	/* dmp_root.copy */
 	copy_root(host_page(w, root->attr), guest_page(w, root));
 	if (root->flags & DMP_TABLE_CACHED)

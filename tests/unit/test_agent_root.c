@@ -139,6 +139,27 @@ static void test_not_last(void **state)
 	}
 }
 
+/* Of two the other was dropped for want of room: its record says nothing, it has no page. */
+static void test_twin_gone(void **state)
+{
+	struct dmp_mmu *mmu;
+	struct text t;
+
+	(void)state;
+	begin(&t, 4, 2);
+	mmu = guest->m.mmu;
+	give(USER);
+	take_all_but_one();
+	mmu->roots_max = mmu->roots;
+	while (dmp_table_find(mmu, root[1], 4))
+		load(c_another_root());
+	assert_true(m_is_held(&guest->m, root[0]));
+	agent_store(root[0], USER, 0, false);
+	assert_false(m_is_held(&guest->m, root[0]));
+	c_check(&guest->m);
+	c_end();
+}
+
 /* The record of its frame says more than that one root is there: the VMM does it. */
 static void test_asks(void **state)
 {
@@ -198,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last),
 		cmocka_unit_test(test_not_last),
+		cmocka_unit_test(test_twin_gone),
 		cmocka_unit_test(test_asks),
 		cmocka_unit_test(test_stops),
 	};
