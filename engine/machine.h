@@ -173,6 +173,9 @@ struct dmp_root {
 	u64 stamp;		/* when loaded last, for LRU */
 	u32 version;		/* of the space laid over it */
 	bool lazy_d;		/* a user leaf may be read-only for its D */
+	bool twin;		/* when last loaded next to the root beside it: of
+				 * one user space
+				 */
 	u16 user;		/* where an entry for user space was last seen;
 				 * DMP_ENTRIES: nowhere so far
 				 */

@@ -154,22 +154,70 @@ static void let_go_of(struct dmp_mmu *mmu, struct dmp_root *root)
 
 /*
  * @gfn is about to be written: no longer hold it for a root not loaded. Who frees one of
- * two frees both.
+ * two frees both. False: it is none, or loaded, or let go of already.
  */
-static void let_go(struct dmp_mmu *mmu, u64 gfn)
+static bool let_go(struct dmp_mmu *mmu, u64 gfn)
 {
 	struct dmp_table *table = dmp_table_find(mmu, gfn, mmu->paging.levels);
 	struct dmp_root *root, *other;
 
 	if (!table || !(table->flags & DMP_TABLE_HELD))
-		return;
+		return false;
 	root = dmp_root_of(mmu, table);
 	other = dmp_root_twin(mmu, root);
 	if (root == mmu->loaded || (other && other == mmu->loaded))
-		return;
+		return false;
 	if (other)
 		let_go_of(mmu, other);
 	let_go_of(mmu, root);
+	return true;
+}
+
+/* Whether what @machine links, from a root, is what the guest's @entry says. */
+static bool is_of_entry(const struct dmp_mmu *mmu, u64 machine, u64 entry)
+{
+	const struct dmp_table *child = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+
+	return entry & DMP_PTE_P && entry & DMP_PTE_A &&
+	       child && child->guest && machine == dmp_translate_link(entry, child->hfn) &&
+	       child->gfn == dmp_pte_gfn(entry);
+}
+
+/*
+ * A device may have written the page of a root that is held, and free by now: the VMM's
+ * process does, and no write protection is in its way. What the copy says then is not
+ * what links were made from. They go.
+ */
+static void drop_unlike(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_table *table = root_table(mmu, root);
+	unsigned int i;
+	u64 machine;
+
+	dmp_work(mmu, DMP_ENTRIES);
+	for (i = dmp_entries_next(table->entries, 0); i < DMP_ENTRIES && !mmu->broken;
+	     i = dmp_entries_next(table->entries, i + 1)) {
+		machine = table->entries[i];
+		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
+		    machine == dmp_space_entry(mmu, table, i) ||
+		    is_of_entry(mmu, machine, root->copy[i]))
+			continue;
+		dmp_table_follow(mmu, table, i, root->copy[i], 0);
+		root->copy[i] = 0;
+	}
+}
+
+/* The same for the root at @gfn, and the one beside, which have been let go of. */
+static void drop_unlike_both(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		root = root_find(mmu, gfn ^ i);
+		if (is_gone(mmu, root))
+			drop_unlike(mmu, root);
+	}
 }
 
 static void hash_root(struct dmp_mmu *mmu, struct dmp_root *root)
@@ -230,6 +278,12 @@ static bool is_left(const struct dmp_mmu *mmu, struct dmp_root *root)
 	return root->user < DMP_ENTRIES && user == DMP_ENTRIES;
 }
 
+void dmp_root_leave(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	if (is_left(mmu, root))
+		let_go(mmu, root->gfn);
+}
+
 void dmp_root_followed(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
 {
 	if (index >= DMP_ENTRIES / 2)
@@ -278,21 +332,36 @@ void dmp_root_written(struct dmp_mmu *mmu, const struct dmp_write *write)
 	for (i = 0; i < write->count; i++)
 		if (table->guest[write->first + i] != write->old[i])
 			any |= table->guest[write->first + i];
-	if (any & DMP_PTE_P)
-		let_go(mmu, write->gfn);
-	for (i = 0; i < write->count && !(table->flags & DMP_TABLE_HELD); i++)
+	if (!(any & DMP_PTE_P) || !let_go(mmu, write->gfn))
+		return;
+	for (i = 0; i < write->count; i++)
 		dmp_root_of(mmu, table)->copy[write->first + i] = write->old[i];
+	drop_unlike_both(mmu, write->gfn);
+}
+
+/*
+ * Whether user entry @user of both links the same. By the guest's entries: the machine's
+ * are alike where both are traps.
+ */
+static bool is_of_one(const struct dmp_mmu *mmu, const struct dmp_root *a,
+		      const struct dmp_root *b, unsigned int user)
+{
+	u64 entry = DMP_READ_ONCE(root_table(mmu, a)->guest[user]);
+
+	return entry & DMP_PTE_P &&
+	       !((entry ^ DMP_READ_ONCE(root_table(mmu, b)->guest[user])) &
+		 (DMP_PTE_ADDR | DMP_PTE_P));
 }
 
 /* @root is loaded after @last. */
 static void note_twin(struct dmp_mmu *mmu, struct dmp_root *last,
 		      struct dmp_root *root)
 {
-	const u64 *entries = root_table(mmu, root)->entries;
-
-	if (!last || (last->gfn ^ root->gfn) != 1 || root->user == DMP_ENTRIES ||
-	    (entries[root->user] ^ root_table(mmu, last)->entries[root->user]) &
-	    DMP_PTE_ADDR)
+	if (!last || (last->gfn ^ root->gfn) != 1 || root->user == DMP_ENTRIES)
+		return;
+	root->twin = is_of_one(mmu, last, root, root->user);
+	last->twin = root->twin;
+	if (!root->twin)
 		return;
 	root_table(mmu, last)->pair = root->table;
 	root_table(mmu, root)->pair = last->table;
@@ -417,16 +486,17 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 
 /*
  * The page beside that of @root, which is loaded, was a root and was let go of. Where it
- * is one again, of the same user space, it is the other of two, and loaded next.
+ * is one again, of the same user space, it is the other of two, and loaded next. Only
+ * where they have been two before: other pages may have anything by now, what user
+ * space likes, too.
  */
 static void return_twin(struct dmp_mmu *mmu, struct dmp_root *root)
 {
 	struct dmp_root *other = root_find(mmu, root->gfn ^ 1);
 	unsigned int user = root->user;
 
-	if (!is_gone(mmu, other) || user == DMP_ENTRIES ||
-	    (root_table(mmu, other)->guest[user] ^ root_table(mmu, root)->guest[user]) &
-	    (DMP_PTE_ADDR | DMP_PTE_P))
+	if (!is_gone(mmu, other) || !other->twin || !root->twin ||
+	    user == DMP_ENTRIES || !is_of_one(mmu, root, other, user))
 		return;
 	root_return(mmu, other);
 	if (mmu->broken)
@@ -573,7 +643,8 @@ static enum life settle_life(struct dmp_mmu *mmu, u64 gfn)
 {
 	enum life life;
 
-	let_go(mmu, gfn);
+	if (let_go(mmu, gfn))
+		drop_unlike_both(mmu, gfn);
 	if (!is_held(mmu, gfn))
 		return DEAD;
 	life = frame_life(mmu, gfn);

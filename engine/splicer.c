@@ -720,6 +720,8 @@ void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left)
 		dmp_target_follow(mmu);
 	if (left->switched != DMP_SWITCHED_ONLY && !mmu->broken)
 		finish_left(mmu, left);
+	if (left->switched && !mmu->broken)
+		dmp_target_leave(mmu);
 	dmp_mmu_settle(mmu);
 }
 

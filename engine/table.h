@@ -215,6 +215,9 @@ struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table)
  */
 struct dmp_root *dmp_root_twin(const struct dmp_mmu *mmu, const struct dmp_root *root);
 
+/* @root, which may have been left while nobody looked, is let go of if it was. */
+void dmp_root_leave(struct dmp_mmu *mmu, struct dmp_root *root);
+
 /* Entry @index of @table, a root's, has been followed. */
 void dmp_root_followed(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index);
 

@@ -254,6 +254,17 @@ void dmp_target_follow(struct dmp_mmu *mmu)
 	mmu->stats.root_loads++;
 }
 
+/* From the last one on: letting go of one moves it into its place, and may take two. */
+void dmp_target_leave(struct dmp_mmu *mmu)
+{
+	const struct dmp_splicer *splicer = mmu->splicer;
+	u32 i;
+
+	for (i = splicer->targets_used; i-- > 0 && !mmu->broken;)
+		if (i < splicer->targets_used)
+			dmp_root_leave(mmu, splicer->target[i].root);
+}
+
 const char *dmp_target_audit(const struct dmp_mmu *mmu)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;

@@ -42,6 +42,12 @@ void dmp_target_forget(struct dmp_mmu *mmu, const struct dmp_root *root);
  */
 void dmp_target_follow(struct dmp_mmu *mmu);
 
+/*
+ * After that, when all that is unfinished is done: lets go of those whose processes have
+ * ended, as loading another root by an exit does.
+ */
+void dmp_target_leave(struct dmp_mmu *mmu);
+
 /* The filter has raised LAZY_D, for which of the roots is not known. */
 void dmp_target_raised(struct dmp_mmu *mmu);
 
