@@ -340,16 +340,14 @@ void dmp_root_written(struct dmp_mmu *mmu, const struct dmp_write *write)
 }
 
 /*
- * Whether user entry @user of both links the same. By the guest's entries: the machine's
- * are alike where both are traps.
+ * Whether entry @user, which one of them has for user space, links the same in both. By
+ * the guest's entries: the machine's are alike where both are traps.
  */
 static bool is_of_one(const struct dmp_mmu *mmu, const struct dmp_root *a,
 		      const struct dmp_root *b, unsigned int user)
 {
-	u64 entry = DMP_READ_ONCE(root_table(mmu, a)->guest[user]);
-
-	return entry & DMP_PTE_P &&
-	       !((entry ^ DMP_READ_ONCE(root_table(mmu, b)->guest[user])) &
+	return !((DMP_READ_ONCE(root_table(mmu, a)->guest[user]) ^
+		  DMP_READ_ONCE(root_table(mmu, b)->guest[user])) &
 		 (DMP_PTE_ADDR | DMP_PTE_P));
 }
 

@@ -141,8 +141,8 @@ static u64 load_with_user(void)
 }
 
 /*
- * Roots without user space take no place of those that have it, and give theirs up. Who
- * is left when its process has ended, is none any more.
+ * Roots without user space take no place of those that have it, and give theirs up; one
+ * whose process has ended does so, too.
  */
 static void test_user_first(void **state)
 {
@@ -172,6 +172,34 @@ static void test_user_first(void **state)
 	assert_non_null(shown(root[1]));
 	assert_non_null(shown(other));
 	c_check(&guest->m);
+	c_end();
+}
+
+/* A process has ended, and its root is left by a load that does not exit: none any more. */
+static void test_left_by_itself(void **state)
+{
+	struct machine *m;
+	unsigned int before;
+	u64 stays, ended;
+	struct text t;
+
+	(void)state;
+	begin(&t, 4);
+	m = &guest->m;
+	stays = load_with_user();
+	ended = load_with_user();
+	g_entry_set(guest, ended, 40, 0);
+	m_flush_all(m);
+	before = m->targets;
+	m_load_cr3(m, stays, 0, false);
+	assert_int_equal(m->targets - before, 1);
+	/* Any exit. */
+	g_entry_set(guest, stays, 41, g_frame_alloc(guest, G_TABLE) << 12 |
+		    DMP_PTE_P | DMP_PTE_RW | DMP_PTE_US | DMP_PTE_A);
+	c_check(m);
+	assert_null(shown(ended));
+	assert_false(m_is_held(m, ended));
+	assert_true(m_is_held(m, stays));
 	c_end();
 }
 
@@ -290,6 +318,7 @@ int main(void)
 		cmocka_unit_test(test_last_ones),
 		cmocka_unit_test(test_follow),
 		cmocka_unit_test(test_user_first),
+		cmocka_unit_test(test_left_by_itself),
 		cmocka_unit_test(test_let_go),
 		cmocka_unit_test(test_twin),
 		cmocka_unit_test(test_grown),

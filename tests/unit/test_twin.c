@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pages that were a root's and are something else by now: not taken for the other of two
- * roots, nor is what they link followed, whoever has written them. And who has been left
- * by a load that does not exit is let go of.
+ * roots, nor is what they link followed, whoever has written them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,74 +140,122 @@ static void dma(u64 gfn, const u64 *page)
 }
 
 /*
- * The page of a root that was not cleared gets zeroes from a disk, and is written, and
- * is a root again: where it has zeroes, too.
+ * A root with two entries of user space, left for another without being cleared; a device
+ * has written @page there, and @tables are linked by what it overwrote.
  */
+static u64 begin_dma(struct text *t, u64 tables[2], const u64 *page)
+{
+	u64 other, root;
+	unsigned int i;
+
+	c_begin(t, 2, 4);
+	other = g_current(guest)->root;
+	root = c_another_root();
+	for (i = 0; i < 2; i++) {
+		tables[i] = g_frame_alloc(guest, G_TABLE);
+		g_entry_set(guest, root, 40 + i, tables[i] << 12 | LINK);
+	}
+	m_load_cr3(&guest->m, root, 0, false);
+	m_load_cr3(&guest->m, other, 0, false);
+	assert_true(m_is_held(&guest->m, root));
+	dma(root, page);
+	return root;
+}
+
+/* What the device overwrote is not linked any more, and the page is a root again. */
+static void end_dma(u64 root, const u64 tables[2])
+{
+	struct machine *m = &guest->m;
+	unsigned int i;
+
+	m_flush_all(m);
+	c_check(m);
+	assert_false(m_is_held(m, root));
+	assert_false(m_is_held(m, tables[0]));
+	assert_false(m_is_held(m, tables[1]));
+	for (i = 256; i < 512; i++)
+		g_entry_set(guest, root, i, g_entry_get(guest, guest->kernel_root, i));
+	m_load_cr3(m, root, 0, false);
+	c_check(m);
+}
+
+/* Zeroes from a disk. */
 static void test_dma(void **state)
 {
-	u64 other, root, l3, page[512] = { 0 };
+	u64 root, tables[2], page[512] = { 0 };
+	struct text t;
+
+	(void)state;
+	root = begin_dma(&t, tables, page);
+	g_kwrite(guest, root, 8 * 300, &(u64){ 2 }, 8);
+	end_dma(root, tables);
+	assert_int_equal(dmp_table_find(guest->m.mmu, root, 4)->entries[40], 0);
+	c_end();
+}
+
+/* An entry, by chance, which links a table when the page is a root again. */
+static void test_dma_entry(void **state)
+{
+	u64 root, table, tables[2], page[512] = { 0 };
+	struct text t;
+
+	(void)state;
+	root = begin_dma(&t, tables, page);
+	table = g_frame_alloc(guest, G_TABLE);
+	page[40] = table << 12 | LINK;
+	dma(root, page);
+	g_kwrite(guest, root, 8 * 300, &(u64){ 2 }, 8);
+	end_dma(root, tables);
+	assert_true(m_is_held(&guest->m, table));
+	assert_int_equal(dmp_pte_gfn(dmp_table_find(guest->m.mmu, root, 4)->entries[40]),
+			 dmp_table_find(guest->m.mmu, table, 3)->hfn);
+	c_end();
+}
+
+/* Zeroes; and what is written first is where an entry was, and has P set. */
+static void test_dma_written(void **state)
+{
+	u64 root, tables[2], page[512] = { 0 };
+	struct text t;
+
+	(void)state;
+	root = begin_dma(&t, tables, page);
+	g_kwrite(guest, root, 8 * 41, &(u64){ 0x1234567890003 }, 8);
+	m_flush_all(&guest->m);
+	assert_false(m_is_held(&guest->m, root));
+	g_kwrite(guest, root, 8 * 41, &(u64){ 0 }, 8);
+	end_dma(root, tables);
+	assert_int_equal(dmp_table_find(guest->m.mmu, root, 4)->entries[40], 0);
+	c_end();
+}
+
+/* Of two roots one is written by a device, the other by the CPU: both are let go of. */
+static void test_dma_twin(void **state)
+{
+	u64 other, root[2], both, one, page[512] = { 0 };
 	struct machine *m;
 	struct text t;
 	unsigned int i;
 
 	(void)state;
-	c_begin(&t, 2, 4);
+	other = begin(&t, root);
 	m = &guest->m;
-	other = g_current(guest)->root;
-	root = c_another_root();
-	l3 = g_frame_alloc(guest, G_TABLE);
-	g_entry_set(guest, root, 40, l3 << 12 | LINK);
-	m_load_cr3(m, root, 0, false);
+	both = link_new();
+	one = g_frame_alloc(guest, G_TABLE);
+	for (i = 0; i < 2; i++)
+		g_entry_set(guest, root[i], 40, both);
+	g_entry_set(guest, root[1], 41, one << 12 | LINK);
+	for (i = 0; i < 3; i++)
+		m_load_cr3(m, root[i % 2], 0, false);
 	m_load_cr3(m, other, 0, false);
-	assert_true(m_is_held(m, root));
-	dma(root, page);
-	g_kwrite(guest, root, 8 * 300, &(u64){ 2 }, 8);
+	assert_true(m_is_held(m, one));
+	dma(root[1], page);
+	g_kwrite(guest, root[0], 8 * 300, &(u64){ 2 }, 8);
 	m_flush_all(m);
 	c_check(m);
-	assert_false(m_is_held(m, root));
-	assert_false(m_is_held(m, l3));
-
-	for (i = 256; i < 512; i++)
-		g_entry_set(guest, root, i, g_entry_get(guest, guest->kernel_root, i));
-	m_load_cr3(m, root, 0, false);
-	c_check(m);
-	assert_int_equal(dmp_table_find(m->mmu, root, 4)->entries[40], 0);
-	c_end();
-}
-
-/* A process has ended, and its root is left by a load that does not exit. */
-static void test_left_by_itself(void **state)
-{
-	u64 root[12];
-	struct machine *m;
-	struct text t;
-	unsigned int i, k, n = 0;
-
-	(void)state;
-	c_begin(&t, 5, 4);
-	m = &guest->m;
-	m->splicer->targets = 4;
-	for (i = 0; i < 12 && n < 2; i++) {
-		root[n] = c_another_root();
-		g_entry_set(guest, root[n], 40, link_new());
-		m_load_cr3(m, root[n], 0, false);
-		for (k = 0; k < m->splicer->targets_used; k++)
-			if (m->splicer->target[k].gfn == root[n])
-				break;
-		n += k < m->splicer->targets_used;
-	}
-	assert_int_equal(n, 2);
-	g_entry_set(guest, root[1], 40, 0);
-	m_flush_all(m);
-	k = m->targets;
-	m_load_cr3(m, root[0], 0, false);
-	assert_int_equal(m->targets - k, 1);
-	/* Any exit. */
-	m_flush_all(m);
-	g_entry_set(guest, root[0], 41, link_new());
-	c_check(m);
+	assert_false(m_is_held(m, root[0]));
 	assert_false(m_is_held(m, root[1]));
-	assert_true(m_is_held(m, root[0]));
+	assert_false(m_is_held(m, one));
 	c_end();
 }
 
@@ -219,7 +266,9 @@ int main(void)
 		cmocka_unit_test(test_not_cleared),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_dma),
-		cmocka_unit_test(test_left_by_itself),
+		cmocka_unit_test(test_dma_entry),
+		cmocka_unit_test(test_dma_written),
+		cmocka_unit_test(test_dma_twin),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
