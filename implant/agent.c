@@ -2,7 +2,7 @@
 /*
  * The agent: what a stub leaves after it has written the guest's entry, done in
  * the guest, without an exit, as far as it can be. It does what
- * dmp_table_follow() does (engine/table.c), for user leaves of any kind, large
+ * dmp_table_follow() does (engine/mmu/table.c), for user leaves of any kind, large
  * ones among them (agent_large.h), for most supervisor leaves, and for links to
  * tables that begin and end empty.
  *
@@ -10,15 +10,15 @@
  * an exit at any instruction. So whatever it changes it notes first: change()
  * puts a word and its old value into the log. Unless the vCPU comes to the end,
  * which is one store of commit(), the VMM takes all of it back and does the work
- * itself (engine/agent.c). What need not be taken back (caches, contents of an
+ * itself (engine/code/agent.c). What need not be taken back (caches, contents of an
  * unused record) is not noted.
  *
  * Everything is reached by the window and the records; there is no libc, no
  * data, no call out of this file. One vCPU.
  */
-#include "agent.h"
+#include "code/agent.h"
 #include "agent_env.h"
-#include "machine.h"
+#include "mmu/machine.h"
 
 /* A guest entry whose frame has a record: see struct dmp_implant. */
 #define KEPT		(DMP_PTE_NX | DMP_PTE_G | DMP_PTE_US)

@@ -6,7 +6,7 @@
 #ifndef DMP_AGENT_ENV_H
 #define DMP_AGENT_ENV_H
 
-#include "machine.h"
+#include "mmu/machine.h"
 
 /* Stores before it are done before those behind it: x86 needs no more. */
 #define agent_barrier()	__asm__ volatile("" ::: "memory")

@@ -4,10 +4,10 @@
  * theirs; see stub_follow.c. It returns when the agent has done the work, and
  * otherwise asks the VMM, which finds the stub by the address of return.
  *
- * Registers are saved in an order that engine/agent.c knows, by which it tells,
+ * Registers are saved in an order that engine/code/agent.c knows, by which it tells,
  * wherever the vCPU is stopped, which of them are on the stack.
  */
-#include "implant.h"
+#include "code/implant.h"
 
 	.set	implant, gate + DMP_AGENT_DISTANCE
 

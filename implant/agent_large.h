@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The agent's part for large pages of user mode's: leaves at level 2. It does
- * what split_make() and table_destroy() of engine/table.c do for them. Part of
+ * what split_make() and table_destroy() of engine/mmu/table.c do for them. Part of
  * agent.c, which includes it.
  *
  * A machine table from the pool maps the 512 frames, if all of them are plain

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The agent's part for roots: one that is not loaded, and has lost the last entry it
- * had for user space, is let go of, as let_go() of engine/root.c does. Its process has
+ * had for user space, is let go of, as let_go() of engine/mmu/root.c does. Its process has
  * ended; its page will be written when it is used again, and that would trap. Part of
  * agent.c, which includes it.
  */

@@ -23,10 +23,10 @@
  * implant, and the stack that the CPU's frame is on; `away` says so to the VMM.
  *
  * Interrupts are off, so only an exit can stop it. `row` says, for each
- * instruction that follows, how the VMM makes an end of it (engine/filter.c).
+ * instruction that follows, how the VMM makes an end of it (engine/code/filter.c).
  */
-#include "filter.h"
-#include "implant.h"
+#include "code/filter.h"
+#include "code/implant.h"
 
 	.set	implant, filter + DMP_FILTER_DISTANCE
 #define IMPLANT(field)	implant + DMP_IMPLANT_##field(%rip)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Builds what runs in the guest: implant/filter.S into engine/filter_blob.h, and
-# implant/agent.c with its gate into engine/agent_blob.h. Both are checked in
+# Builds what runs in the guest: implant/filter.S into engine/code/filter_blob.h, and
+# implant/agent.c with its gate into engine/code/agent_blob.h. Both are checked in
 # (make check compares): the engine then builds without this.
-# usage: generate.sh [DIR]	(DIR instead of engine)
+# usage: generate.sh [DIR]	(DIR instead of engine/code)
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/../scripts/common.sh"
 OUT=$BUILD/implant
-TO=${1:-$TOP/engine}
+TO=${1:-$TOP/engine/code}
 FROM=$TOP/implant
 mkdir -p "$OUT"
 
@@ -73,13 +73,13 @@ filter_numbers() { # NAME
 	cat <<-'END'
 	/* SPDX-License-Identifier: GPL-2.0-only */
 	/*
-	 * The filter's code and rows, for engine/filter.c: made from
+	 * The filter's code and rows, for engine/code/filter.c: made from
 	 * implant/filter.S by implant/generate.sh.
 	 */
 	#ifndef DMP_FILTER_BLOB_H
 	#define DMP_FILTER_BLOB_H
 
-	#include "types.h"
+	#include "arch/types.h"
 
 	END
 	cat <<'END'
@@ -135,13 +135,13 @@ objcopy -O binary -j .text "$OUT/agent.elf" "$OUT/agent.bin"
 	cat <<-'END'
 	/* SPDX-License-Identifier: GPL-2.0-only */
 	/*
-	 * The agent's code, for engine/agent.c: made from implant/agent.c and
+	 * The agent's code, for engine/code/agent.c: made from implant/agent.c and
 	 * implant/agent_gate.S by implant/generate.sh.
 	 */
 	#ifndef DMP_AGENT_BLOB_H
 	#define DMP_AGENT_BLOB_H
 
-	#include "types.h"
+	#include "arch/types.h"
 
 	END
 	printf '#define DMP_AGENT_HYPERCALL\t%d\t/* 3 bytes */\n' "$(at hypercall agent)"

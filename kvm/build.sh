@@ -57,7 +57,6 @@ extract() {
 link_sources() {
 	local dir=$1 from=$2 f
 	mkdir -p "$SRC/dmp/$dir"
-	find "$SRC/dmp/$dir" -xtype l -delete
 	for f in "$from"/*.[ch]; do
 		ln -sf "$f" "$SRC/dmp/$dir/"
 	done
@@ -65,7 +64,10 @@ link_sources() {
 
 mkdir -p "$BUILD/kvm"
 [ -f "$SRC/.recipe" ] && [ "$(recipe)" = "$(cat "$SRC/.recipe")" ] || extract
-link_sources engine "$TOP/engine"
+find "$SRC/dmp" -xtype l -delete
+for room in "$TOP"/engine/*/; do
+	link_sources "engine/$(basename "$room")" "${room%/}"
+done
 link_sources port "$TOP/kvm/port"
 link_sources vendor "$TOP/kvm/port/vendor"
 ln -sf "$TOP/kvm/Makefile.dmp" "$SRC/dmp/"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Why a VM is not engaged: the kernel's words (engine/policy.c) in plain ones. */
+/* Why a VM is not engaged: the kernel's words (engine/watch/policy.c) in plain ones. */
 #ifndef DMP_TOOL_REASON_H
 #define DMP_TOOL_REASON_H
 
@@ -12,7 +12,7 @@ struct reason {
 /* NULL for "none" and for a name this tool does not know. */
 const struct reason *reason_find(const char *name);
 
-/* Likewise why nothing is replaced (enum dmp_start_refusal, engine/splicer.c). */
+/* Likewise why nothing is replaced (enum dmp_start_refusal, engine/splicer/splicer.c). */
 const struct reason *splice_reason_find(const char *name);
 
 #endif /* DMP_TOOL_REASON_H */

@@ -5,7 +5,7 @@
  * Everything here runs in the vCPU's own thread.
  */
 #include "port.h"
-#include "pte.h"
+#include "arch/pte.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"
 

@@ -13,7 +13,7 @@
  * looks (note_switch(), spliced.c).
  */
 #include "engine.h"
-#include "target.h"
+#include "splicer/target.h"
 #include "mmu.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"

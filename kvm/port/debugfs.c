@@ -8,11 +8,11 @@
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
-#include "agent.h"
+#include "code/agent.h"
 #include "engine.h"
 #include "mmu.h"
-#include "space.h"
-#include "table.h"
+#include "splicer/space.h"
+#include "mmu/table.h"
 
 static const char * const kind_name[DMP_KIND_COUNT] = {
 	[DMP_KIND_NONE]		= "none",

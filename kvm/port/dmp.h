@@ -12,7 +12,7 @@
 #include <linux/jump_label.h>
 #include <linux/kvm_host.h>
 
-#include "monitor.h"
+#include "watch/monitor.h"
 
 /* Some VM of this host charges its exits. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_monitoring);
@@ -48,7 +48,7 @@ void kvm_dmp_memslots_change(struct kvm *kvm);
 
 /* Hooks of a VM whose instructions are replaced: see spliced.c. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_splicing);
-/* Some CPU lets loads of chosen values into CR3 pass; see engine/target.h. */
+/* Some CPU lets loads of chosen values into CR3 pass; see engine/splicer/target.h. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_targets);
 bool __kvm_dmp_spliced(struct kvm_vcpu *vcpu);
 void __kvm_dmp_set_idt(struct kvm_vcpu *vcpu);

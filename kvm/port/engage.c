@@ -13,7 +13,7 @@
 #include <linux/slab.h>
 
 #include "engine.h"
-#include "target.h"
+#include "splicer/target.h"
 #include "cpuid.h"
 #include "mmu.h"
 #include "mmu/mmu_internal.h"

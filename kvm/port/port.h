@@ -13,10 +13,10 @@
 #include <linux/workqueue.h>
 
 #include "dmp.h"
-#include "machine.h"
+#include "mmu/machine.h"
 #include "kvm_cache_regs.h"
-#include "policy.h"
-#include "splicer.h"
+#include "watch/policy.h"
+#include "splicer/splicer.h"
 
 enum kvm_dmp_mode {
 	KVM_DMP_OFF,		/* nothing is charged */

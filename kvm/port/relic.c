@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A guest goes to where a splice led in an engagement that is over: it has kept
- * the splice's bytes (engine/relic.h). The instruction that was replaced is emulated,
+ * the splice's bytes (engine/splicer/relic.h). The instruction that was replaced is emulated,
  * and the guest goes on behind it. Or it has written one of those bytes back, and goes
  * where that leads: the byte is put right. In the vCPU's own thread, engaged or not.
  */
 #include "port.h"
-#include "relic.h"
+#include "splicer/relic.h"
 #include "mmu.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"

@@ -8,7 +8,7 @@
  */
 #include "engine.h"
 #include "frame.h"
-#include "target.h"
+#include "splicer/target.h"
 #include "mmu.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "case.h"
-#include "filter_blob.h"
+#include "code/filter_blob.h"
 
 #define ARITHMETIC_FLAGS	0x8d5ull	/* OF, SF, ZF, AF, PF, CF */
 #define CASES			100000

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter_blob.h"
+#include "code/filter_blob.h"
 #include "world.h"
 
 #define REGS	18

@@ -10,8 +10,8 @@
 
 #include <unicorn/unicorn.h>
 
-#include "filter.h"
-#include "machine.h"
+#include "code/filter.h"
+#include "mmu/machine.h"
 
 #define GFNS		32u	/* guest frames: all that frame_mask can make */
 #define HFNS		48u	/* host frames; 0 is not in the window */

@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "agent.h"
-#include "agent_blob.h"
+#include "code/agent.h"
+#include "code/agent_blob.h"
 #include "case_parts.h"
 
 #define SNAPSHOTS	(DMP_SPLICE_INSNS + 2)

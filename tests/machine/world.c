@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "agent.h"
+#include "code/agent.h"
 #include "world.h"
 
 static const int reg_ids[18] = {

@@ -16,8 +16,8 @@
 #define DMP_TEST_WORLD_H
 
 #include <unicorn/unicorn.h>
-#include "machine.h"
-#include "stub.h"
+#include "mmu/machine.h"
+#include "code/stub.h"
 
 enum { REF, DMP, CPUS };
 

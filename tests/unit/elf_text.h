@@ -3,7 +3,7 @@
 #ifndef ELF_TEXT_H
 #define ELF_TEXT_H
 
-#include "types.h"
+#include "arch/types.h"
 
 struct elf_text {
 	u8 *file;

@@ -4,7 +4,7 @@
  * that move or are shared.
  */
 #include "guest_parts.h"
-#include "table.h"
+#include "mmu/table.h"
 
 /* The guest's page-fault handler; false: nothing it would mend. */
 static bool handle_fault(struct guest *g, u64 gva, u32 error)

@@ -3,7 +3,7 @@
 #ifndef INSN_GOLDEN_H
 #define INSN_GOLDEN_H
 
-#include "insn.h"
+#include "insn/insn.h"
 
 struct insn_golden {
 	const char *hex;

@@ -4,7 +4,7 @@
 #define INSN_ORACLE_H
 
 #include <Zydis/Zydis.h>
-#include "insn.h"
+#include "insn/insn.h"
 
 enum insn_verdict {
 	INSN_AGREE,		/* both decode, and say the same */

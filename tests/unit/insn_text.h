@@ -3,7 +3,7 @@
 #ifndef INSN_TEXT_H
 #define INSN_TEXT_H
 
-#include "insn.h"
+#include "insn/insn.h"
 
 #define INSN_TEXT_MAX	256
 

@@ -13,7 +13,7 @@
 
 #include <sanitizer/asan_interface.h>
 
-#include "target.h"
+#include "splicer/target.h"
 #include "model_parts.h"
 
 /*

@@ -8,9 +8,9 @@
 #ifndef MODEL_H
 #define MODEL_H
 
-#include "machine.h"
-#include "space.h"
-#include "splicer.h"
+#include "mmu/machine.h"
+#include "splicer/space.h"
+#include "splicer/splicer.h"
 
 #define M_ROOTS		128	/* that the engine keeps */
 #define M_HOST_PAGES	49152u

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "table.h"
+#include "mmu/table.h"
 #include "oracle.h"
 
 /*

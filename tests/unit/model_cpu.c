@@ -4,7 +4,7 @@
  */
 #include "model_parts.h"
 #include "oracle.h"
-#include "table.h"
+#include "mmu/table.h"
 
 #define RETRIES	3
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "table.h"
-#include "target.h"
+#include "mmu/table.h"
+#include "splicer/target.h"
 
 u64 m_machine_leaf(struct machine *m, u64 gva)
 {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "monitor.h"
+#include "watch/monitor.h"
 #include "stream.h"
 
 #define TOP	20

@@ -6,7 +6,7 @@
 #ifndef ORACLE_H
 #define ORACLE_H
 
-#include "paging.h"
+#include "arch/paging.h"
 
 /* SDM vol. 3, tables 4-14 to 4-20; APM vol. 2, 5.3.3 to 5.3.5. */
 bool oracle_rsvd(const struct dmp_paging *paging, u64 entry,

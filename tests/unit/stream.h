@@ -3,7 +3,7 @@
 #ifndef DMP_TEST_STREAM_H
 #define DMP_TEST_STREAM_H
 
-#include "monitor.h"
+#include "watch/monitor.h"
 
 enum stream_kind {
 	STREAM_UNIFORM,		/* any of n keys */

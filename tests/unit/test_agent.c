@@ -12,13 +12,13 @@
 
 #include <cmocka.h>
 
-#include "agent.h"
+#include "code/agent.h"
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
-#include "pool.h"
+#include "splicer/pool.h"
 #include "splicer_case.h"
-#include "table.h"
+#include "mmu/table.h"
 
 /* What is done again and again: @undo makes it possible anew. */
 struct deed {

@@ -17,8 +17,8 @@
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
-#include "pool.h"
-#include "table.h"
+#include "splicer/pool.h"
+#include "mmu/table.h"
 
 #define USER_LEAF	(P | RW | US | A | D)	/* stubs do such themselves */
 #define LAZY_LEAF	(P | RW | US | D)

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "monitor.h"
+#include "watch/monitor.h"
 #include "stream.h"
 
 #define SETS	16

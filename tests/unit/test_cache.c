@@ -13,7 +13,7 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "table.h"
+#include "mmu/table.h"
 
 /*
  * ---- What stubs know ----

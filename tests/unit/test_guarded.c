@@ -14,8 +14,8 @@
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
-#include "table.h"
-#include "target.h"
+#include "mmu/table.h"
+#include "splicer/target.h"
 
 #define USER_TOP	7u	/* an entry that the guest leaves alone */
 

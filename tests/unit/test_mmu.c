@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
-#include "table.h"
+#include "mmu/table.h"
 
 static u64 env(const char *name, u64 otherwise)
 {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "policy.h"
+#include "watch/policy.h"
 
 #define SECOND		1000000000ull
 #define NOW		(100 * SECOND)

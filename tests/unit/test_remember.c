@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
-#include "room.h"
+#include "splicer/room.h"
 #include "splicer_case.h"
 
 #define INT3	"\xcc"

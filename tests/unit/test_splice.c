@@ -16,9 +16,9 @@
 #include <Zydis/Zydis.h>
 #include "elf_text.h"
 #include "insn_text.h"
-#include "splice.h"
+#include "code/splice.h"
 #include "stream.h"
-#include "stub.h"
+#include "code/stub.h"
 
 #define SITE		0xffffffff81234560ull
 #define IMPLANT		(SITE - 0x20000000)

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "table.h"
-#include "target.h"
+#include "mmu/table.h"
+#include "splicer/target.h"
 
 static const struct dmp_cr3_target *shown(u64 gfn)
 {

@@ -14,7 +14,7 @@
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
-#include "table.h"
+#include "mmu/table.h"
 
 #define LINK	((u64)(P | RW | US | A))
 

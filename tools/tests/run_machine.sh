@@ -129,7 +129,7 @@ answers engage 11 backed-off broken "detail no-memory"
 k "refused with a detail" 1 engage
 err_is "VM 100-9 (web) is not engaged: the engine found itself inconsistent (broken, no-memory): report it, with dmp status and dmesg"
 # Every reason of the engine has its words.
-reasons=$(sed -n 's/.*\[DMP_REASON_[A-Z_]*\].*"\(.*\)",/\1/p' "$here/../../engine/policy.c")
+reasons=$(sed -n 's/.*\[DMP_REASON_[A-Z_]*\].*"\(.*\)",/\1/p' "$here/../../engine/watch/policy.c")
 for reason in $reasons; do
 	[ "$reason" != none ] || continue
 	answers engage 11 backed-off "$reason"

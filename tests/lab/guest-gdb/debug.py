@@ -30,7 +30,7 @@ FEW_STEPS = 6
 TF = 0x100
 LOOP = b"\xeb\xfe"       # JMP to itself
 RESERVED = 8            # in the error code of a #PF: a hidden one
-# The implant is so far below the #PF handler: engine/splicer.c.
+# The implant is so far below the #PF handler: engine/splicer/splicer.c.
 PUBLIC = (0x38000000, 0x30000000)
 # IRET, SYSRET, POPF load flags without TF: a step over them has no end.
 NO_STEP = (b"\x48\xcf", b"\x48\x0f\x07", b"\x9d")

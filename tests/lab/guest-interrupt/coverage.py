@@ -122,7 +122,7 @@ def never(places):
 
 
 def is_landing(at, rip):
-    """Whether a splice at RIP may lead to AT: each byte of rel32 faults (engine/splice.c)."""
+    """Whether a splice at RIP may lead to AT: each byte of rel32 faults (engine/code/splice.c)."""
     return set(((at - rip - 5) & 0xffffffff).to_bytes(4, "little")) <= LANDING
 
 

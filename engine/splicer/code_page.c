@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copies of spliced code pages; see code_page.h.
+ */
+#include "splicer/code_page.h"
+#include "splicer/splicer.h"
+#include "mmu/table.h"
+
+static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
+{
+	return splicer->gate_table && splicer->gate_gfn == gfn;
+}
+
+static struct dmp_leaf *alias_of(struct dmp_code_page *code,
+				 const struct dmp_table *table,
+				 unsigned int index)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODE_ALIASES; i++)
+		if (code->alias[i].table == table->id &&
+		    code->alias[i].index == index)
+			return &code->alias[i];
+	return NULL;
+}
+
+static struct dmp_code_page *code_by_leaf(const struct dmp_mmu *mmu,
+					  const struct dmp_table *table,
+					  unsigned int index)
+{
+	struct dmp_code_page *code = mmu->splicer->code;
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODES_MAX; i++, code++)
+		if (code->hfn && ((code->table == table->id && code->index == index) ||
+				  alias_of(code, table, index)))
+			return code;
+	return NULL;
+}
+
+u64 dmp_code_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
+		  unsigned int index, u64 machine)
+{
+	const struct dmp_code_page *code;
+
+	if (machine & (DMP_PTE_NX | DMP_PTE_US))
+		return machine;
+	code = code_by_leaf(mmu, table, index);
+	return code ? (machine & ~DMP_PTE_ADDR) | code->hfn << DMP_PAGE_SHIFT :
+		      machine;
+}
+
+bool dmp_code_is_copy(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
+		      u64 machine)
+{
+	const struct dmp_code_page *code;
+	unsigned int i;
+
+	if (!frame->code)
+		return false;
+	code = mmu->splicer->code;
+	for (i = 0; i < DMP_CODES_MAX; i++, code++)
+		if (code->hfn == dmp_pte_gfn(machine))
+			return true;
+	return false;
+}
+
+unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; mmu->splicer && i < DMP_CODES_MAX; i++)
+		n += mmu->splicer->code[i].hfn && mmu->splicer->code[i].gfn == gfn;
+	return n;
+}
+
+/*
+ * Whether the tables by which the loaded root maps @gva map it nowhere else: they
+ * have one link each, and that which roots share has all of its own at one index.
+ * Marks them: see DMP_TABLE_CODE in table.c.
+ */
+static bool mark_path(struct dmp_mmu *mmu, u64 gva)
+{
+	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
+	u64 machine;
+
+	while (table->level > 1) {
+		machine = table->entries[dmp_index(gva, table->level)];
+		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
+		if (!table || table->flags & DMP_TABLE_TWICE ||
+		    (table->links != 1 && table->level != mmu->paging.levels - 1))
+			return false;
+		table->flags |= DMP_TABLE_CODE;
+	}
+	return true;
+}
+
+/* The frame that @gva executes, if it may be spliced. */
+static struct dmp_frame *code_frame(struct dmp_mmu *mmu, u64 gva,
+				    struct dmp_table *table, unsigned int index,
+				    u64 *gfn)
+{
+	u64 machine = table->entries[index];
+	struct dmp_frame *frame;
+
+	if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
+	    machine & (DMP_PTE_NX | DMP_PTE_US))
+		return NULL;
+	*gfn = table->guest ? dmp_pte_gfn(table->guest[index]) :
+			      table->gfn + index;
+	frame = dmp_frame_find(mmu, *gfn);
+	if (!frame || !dmp_table_may_be(mmu, *gfn) || frame->tables ||
+	    !mark_path(mmu, gva))
+		return NULL;
+	return frame;
+}
+
+static struct dmp_code_page *free_code(struct dmp_mmu *mmu)
+{
+	struct dmp_code_page *code = mmu->splicer->code;
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODES_MAX; i++, code++) {
+		if (code->hfn)
+			continue;
+		code->id = i;
+		return code;
+	}
+	return NULL;
+}
+
+struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
+{
+	struct dmp_table *table;
+	struct dmp_frame *frame;
+	struct dmp_code_page *code;
+	unsigned int index;
+	u64 gfn, hfn;
+
+	gva &= ~(u64)(DMP_PAGE_SIZE - 1);
+	table = dmp_table_walk(mmu, gva, &index);
+	if (!table)
+		return NULL;
+	code = code_by_leaf(mmu, table, index);
+	if (code) {
+		code->sites++;
+		return code;
+	}
+	frame = code_frame(mmu, gva, table, index, &gfn);
+	code = frame ? free_code(mmu) : NULL;
+	if (!code)
+		return NULL;
+	hfn = mmu->ops->alloc_page(mmu->host);
+	if (!hfn) {
+		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		return NULL;
+	}
+	mmu->pages++;
+	*code = (struct dmp_code_page){
+		.gva = gva, .gfn = gfn, .hfn = hfn, .table = table->id,
+		.index = index, .sites = 1, .id = code->id,
+		.copy = dmp_hfn_va(mmu, hfn),
+		.pristine = dmp_hfn_va(mmu, dmp_frame_hfn(frame)),
+	};
+	/* Read-only first: no write may come between the copy and that. */
+	if (!frame->code)
+		dmp_frame_hold(mmu, frame);
+	frame->code = 1;
+	__builtin_memcpy(code->copy, code->pristine, DMP_PAGE_SIZE);
+	dmp_table_refresh_leaf(mmu, table, index);
+	/* Other roots may map it by other leaves: dmp_code_sync(). */
+	mmu->space.grown = true;
+	/* Not that a stale translation shows the handler unspliced. */
+	dmp_flush(mmu);
+	return code;
+}
+
+/* @table maps, at @index, what @code is the copy of, for the kernel to execute. */
+static bool executes(const struct dmp_mmu *mmu, const struct dmp_code_page *code,
+		     const struct dmp_table *table, unsigned int index)
+{
+	u64 machine = table->entries[index];
+
+	return machine & DMP_PTE_P && !dmp_is_trap(&mmu->paging, machine) &&
+	       !(machine & (DMP_PTE_NX | DMP_PTE_US)) &&
+	       (table->guest ? dmp_pte_gfn(table->guest[index]) :
+			       table->gfn + index) == code->gfn;
+}
+
+static void add_alias(struct dmp_mmu *mmu, struct dmp_code_page *code,
+		      struct dmp_table *table, unsigned int index)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMP_CODE_ALIASES && code->alias[i].table; i++)
+		;
+	if (i == DMP_CODE_ALIASES || !mark_path(mmu, code->gva)) {
+		dmp_break(mmu, DMP_BROKEN_CODE);
+		return;
+	}
+	code->alias[i] = (struct dmp_leaf){ table->id, index };
+	dmp_table_refresh_leaf(mmu, table, index);
+	dmp_flush(mmu);
+}
+
+void dmp_code_sync(struct dmp_mmu *mmu)
+{
+	struct dmp_code_page *code;
+	struct dmp_table *table;
+	unsigned int i, index;
+
+	for (i = 0; mmu->splicer && i < DMP_CODES_MAX && !mmu->broken; i++) {
+		code = &mmu->splicer->code[i];
+		if (!code->hfn || !code->table)
+			continue;
+		table = dmp_table_walk(mmu, code->gva, &index);
+		if (table && executes(mmu, code, table, index) &&
+		    code_by_leaf(mmu, table, index) != code)
+			add_alias(mmu, code, table, index);
+	}
+}
+
+void dmp_code_release(struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+
+	if (frame->lidt || dmp_code_pages_of(mmu, gfn) || is_gate(mmu->splicer, gfn))
+		return;
+	frame->code = 0;
+	dmp_frame_release(mmu, frame);
+}
+
+void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
+{
+	struct dmp_leaf leaf = { code->table, code->index };
+	u64 hfn = code->hfn;
+	unsigned int i;
+
+	if (--code->sites)
+		return;
+	code->table = 0;
+	for (i = 0;; i++) {
+		if (leaf.table)
+			dmp_table_refresh_leaf(mmu, dmp_table_of(mmu, leaf.table),
+					       leaf.index);
+		if (i == DMP_CODE_ALIASES)
+			break;
+		leaf = code->alias[i];
+		code->alias[i].table = 0;
+	}
+	code->hfn = 0;
+	dmp_code_release(mmu, code->gfn);
+	dmp_flush(mmu);
+	mmu->ops->free_page(mmu->host, hfn);
+	mmu->pages--;
+}
+
+void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
+			unsigned int index)
+{
+	struct dmp_code_page *code = code_by_leaf(mmu, table, index);
+	struct dmp_leaf *leaf;
+
+	/* No #PF goes by what was spliced any more. */
+	if (table->id == mmu->splicer->gate_table &&
+	    index == mmu->splicer->gate_index)
+		dmp_break(mmu, DMP_BROKEN_HANDLER);
+	if (!code)
+		return;
+	leaf = alias_of(code, table, index);
+	if (leaf) {
+		leaf->table = 0;
+		return;
+	}
+	code->table = 0;
+	mmu->splicer->unsettled = true;
+}
+
+static bool is_page_of(const struct dmp_mmu *mmu, unsigned int i, u64 gfn)
+{
+	const struct dmp_code_page *code = &mmu->splicer->code[i];
+
+	return code->hfn && code->gfn == gfn;
+}
+
+/* Splices that bytes [first, end) of the page touch go; the rest is copied. */
+static void page_written(struct dmp_mmu *mmu, unsigned int i,
+			 unsigned int first, unsigned int end)
+{
+	struct dmp_code_page *code = &mmu->splicer->code[i];
+
+	dmp_splicer_undo_range(mmu, i, first, end);
+	if (code->hfn)
+		__builtin_memcpy(code->copy + first, code->pristine + first,
+				 end - first);
+}
+
+void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, write->gfn);
+	const u8 *was = (const u8 *)write->old, *now;
+	unsigned int first, end, base = write->first * 8, i;
+
+	if (!mmu->splicer || !frame || !frame->code)
+		return;
+	now = (const u8 *)dmp_hfn_va(mmu, dmp_frame_hfn(frame)) + base;
+	end = write->count * 8;
+	for (first = 0; first < end && now[first] == was[first]; first++)
+		;
+	while (end > first && now[end - 1] == was[end - 1])
+		end--;
+	if (first < end && is_gate(mmu->splicer, write->gfn) &&
+	    base + first < mmu->splicer->gate_offset + DMP_GATE_BYTES &&
+	    mmu->splicer->gate_offset < base + end)
+		dmp_break(mmu, DMP_BROKEN_HANDLER);
+	if (first >= end)
+		return;
+	first += base;
+	end += base;
+	/* What any of its pages has shown, before the first is copied. */
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (is_page_of(mmu, i, write->gfn))
+			dmp_site_remember(mmu, i, &first, &end);
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (is_page_of(mmu, i, write->gfn))
+			page_written(mmu, i, first, end);
+	for (i = 0; i < DMP_CODES_MAX; i++)
+		if (is_page_of(mmu, i, write->gfn))
+			dmp_site_show_again(mmu, i);
+	if (frame->lidt)
+		dmp_lidt_written(mmu, write->gfn);
+}
