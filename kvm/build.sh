@@ -64,6 +64,7 @@ link_sources() {
 
 mkdir -p "$BUILD/kvm"
 [ -f "$SRC/.recipe" ] && [ "$(recipe)" = "$(cat "$SRC/.recipe")" ] || extract
+mkdir -p "$SRC/dmp"
 find "$SRC/dmp" -xtype l -delete
 for room in "$TOP"/engine/*/; do
 	link_sources "engine/$(basename "$room")" "${room%/}"

@@ -10,12 +10,10 @@
 #include "code/filter.h"
 #include "code/implant.h"
 
-struct dmp_mmu;
-
 /*
  * Follow what a stub has written; runs in the guest (tests run it, too). True:
  * done. False: not to be done here; what was begun has to be taken back, by
- * dmp_agent_take_back().
+ * dmp_agent_take_back() (splicer.h).
  */
 bool dmp_agent_follow(struct dmp_implant *implant);
 
@@ -52,8 +50,5 @@ u32 dmp_agent_code_bytes(void);
  */
 bool dmp_agent_leave(struct dmp_implant *implant, u64 agent_gva,
 		     struct dmp_filter_regs *regs);
-
-/* Before the VMM follows what the agent began to. */
-void dmp_agent_take_back(struct dmp_mmu *mmu);
 
 #endif /* DMP_AGENT_H */

@@ -6,11 +6,8 @@
  * Counts are checked without memory of their own: each thing counted takes one
  * from its count, all counts must then be zero, and each puts its one back.
  */
-#include "splicer/code_page.h"
-#include "splicer/pool.h"
-#include "splicer/space.h"
-#include "splicer/splicer.h"
 #include "mmu/table.h"
+#include "mmu/tenant.h"
 
 static bool found(struct dmp_mmu *mmu, const char *what,
 		  const struct dmp_table *table, unsigned int index, u64 guest)
@@ -86,7 +83,7 @@ static bool check_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 	if (is_mapping(mmu, machine)) {
 		frame = dmp_frame_find(mmu, source_gfn(table, index, guest));
 		if (!frame || (dmp_frame_hfn(frame) != dmp_pte_gfn(machine) &&
-			       !dmp_code_is_copy(mmu, frame, machine)))
+			       !dmp_tenant_is_copy(mmu, frame, machine)))
 			return found(mmu, "leaf maps another frame", table,
 				     index, guest);
 		if (machine & DMP_PTE_RW && frame->held)
@@ -130,7 +127,7 @@ static bool is_overlay(const struct dmp_mmu *mmu, const struct dmp_table *table,
 {
 	u64 machine = table->entries[index];
 
-	return machine && machine == dmp_space_entry(mmu, table, index);
+	return machine && machine == dmp_tenant_absent(mmu, table, index);
 }
 
 static bool check_link(struct dmp_mmu *mmu, struct dmp_table *table,
@@ -353,13 +350,11 @@ static bool check_roots(struct dmp_mmu *mmu)
 	return true;
 }
 
-static bool check_splicer(struct dmp_mmu *mmu)
+static bool check_tenant(struct dmp_mmu *mmu)
 {
 	u64 gfn = 0;
-	const char *what = dmp_pool_audit(mmu);
+	const char *what = dmp_tenant_audit(mmu, &gfn);
 
-	if (!what)
-		what = dmp_splicer_audit(mmu, &gfn);
 	return !what || found_frame(mmu, what, gfn);
 }
 
@@ -370,7 +365,7 @@ bool dmp_mmu_audit(struct dmp_mmu *mmu)
 	if (mmu->broken)
 		return false;
 	ok = check_roots(mmu) && check_frames(mmu) && check_entries(mmu) &&
-	     check_splicer(mmu);
+	     check_tenant(mmu);
 	if (ok) {
 		add_counts(mmu, -1);
 		ok = counts_are_zero(mmu);

@@ -3,8 +3,8 @@
  * Page faults on machine tables: the guest's own, hidden ones, and those that
  * need an instruction emulated.
  */
-#include "splicer/code_page.h"
 #include "mmu/table.h"
+#include "mmu/tenant.h"
 
 /* A walk of the guest's tables: the entries that translate one address. */
 struct walk {
@@ -309,6 +309,6 @@ void dmp_mmu_write_end(struct dmp_mmu *mmu, const struct dmp_write *write)
 	dmp_root_written(mmu, write);
 	dmp_frame_follow(mmu, write->gfn, write->first, write->count,
 			 write->old, 0);
-	dmp_code_written(mmu, write);
+	dmp_tenant_written(mmu, write);
 	dmp_mmu_settle(mmu);
 }

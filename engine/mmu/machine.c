@@ -2,8 +2,8 @@
 /*
  * Beginning and end of a set of machine tables, and looking through one.
  */
-#include "splicer/splicer.h"
 #include "mmu/table.h"
+#include "mmu/tenant.h"
 
 const char *dmp_broken_name(enum dmp_broken why)
 {
@@ -76,7 +76,7 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	u32 id;
 
 	dmp_flush(mmu);
-	dmp_splicer_destroy(mmu);
+	dmp_tenant_destroy(mmu);
 	for (id = 1; id < mmu->chunks << DMP_CHUNK_SHIFT; id++)
 		if (dmp_table_of(mmu, id)->id)
 			free_pages(mmu, dmp_table_of(mmu, id)->hfn);

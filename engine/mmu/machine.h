@@ -182,27 +182,6 @@ struct dmp_root {
 	struct dmp_root *next;	/* of those of one hash */
 };
 
-/* Part of the implant's space shown in a table that is no root. */
-struct dmp_overlay {
-	u64 machine;
-	u32 table;
-	u16 index;
-};
-
-#define DMP_OVERLAYS_MAX	64
-
-/* space.c's. */
-struct dmp_space {
-	u64 root_hfn;			/* 0: there is no implant */
-	u64 zero_hfn[DMP_LEVEL_MAX];
-	struct dmp_overlay overlay[DMP_OVERLAYS_MAX];
-	u32 overlays;
-	u32 version;			/* of the tree; see struct dmp_root */
-	bool grown;			/* since that version */
-	u64 *table;			/* of level 1, found last; and an address */
-	u64 table_gva;			/*   that it maps; NULL: none yet */
-};
-
 struct dmp_splicer;
 
 struct dmp_mmu_stats {
@@ -243,8 +222,7 @@ struct dmp_mmu {
 	u32 chunks;
 	u32 free_table;
 
-	struct dmp_space space;
-	struct dmp_splicer *splicer;	/* NULL: nothing is spliced */
+	struct dmp_splicer *splicer;	/* the tenant (tenant.h); NULL: there is none */
 
 	struct dmp_root *root_chunk[DMP_ROOT_CHUNKS];	/* dmp_root_nth() */
 	u32 root_end;			/* no root is at or behind this place */

@@ -9,11 +9,8 @@
  * from the copy are dropped whenever somebody needs to know, and made anew
  * when the root is loaded again.
  */
-#include "splicer/cache.h"
-#include "splicer/space.h"
-#include "splicer/splicer.h"
 #include "mmu/table.h"
-#include "splicer/target.h"
+#include "mmu/tenant.h"
 
 _Static_assert(sizeof(struct dmp_root) << DMP_ROOT_CHUNK_SHIFT <= DMP_PAGE_SIZE, "");
 
@@ -146,7 +143,7 @@ static void let_go_of(struct dmp_mmu *mmu, struct dmp_root *root)
 {
 	struct dmp_table *table = root_table(mmu, root);
 
-	dmp_target_forget(mmu, root);
+	dmp_tenant_root_left(mmu, root);
 	copy_entries(root->copy, table->guest);
 	dmp_table_release(mmu, table);
 	table->pair = 0;
@@ -199,7 +196,7 @@ static void drop_unlike(struct dmp_mmu *mmu, struct dmp_root *root)
 	     i = dmp_entries_next(table->entries, i + 1)) {
 		machine = table->entries[i];
 		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
-		    machine == dmp_space_entry(mmu, table, i) ||
+		    machine == dmp_tenant_absent(mmu, table, i) ||
 		    is_of_entry(mmu, machine, root->copy[i]))
 			continue;
 		dmp_table_follow(mmu, table, i, root->copy[i], 0);
@@ -240,12 +237,11 @@ static void unhash_root(struct dmp_mmu *mmu, const struct dmp_root *root)
 
 static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 {
-	dmp_target_forget(mmu, root);
+	dmp_tenant_root_left(mmu, root);
 	dmp_table_put(mmu, root_table(mmu, root));
 	unhash_root(mmu, root);
 	/* With the table a flush is owed. */
-	if (mmu->splicer)
-		dmp_splicer_hide(mmu, root->copy_hfn);
+	dmp_tenant_page_gone(mmu, root->copy_hfn);
 	mmu->ops->free_page(mmu->host, root->copy_hfn);
 	*root = (struct dmp_root){ 0 };
 	mmu->roots--;
@@ -288,7 +284,7 @@ void dmp_root_followed(struct dmp_mmu *mmu, struct dmp_table *table, unsigned in
 {
 	if (index >= DMP_ENTRIES / 2)
 		return;
-	dmp_space_look_at(mmu, table, index);
+	dmp_tenant_user_changed(mmu, table, index);
 	if (!table->entries[index] && mmu->loaded && mmu->loaded->table != table->id)
 		mmu->emptied = table->id;
 }
@@ -444,7 +440,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 		return NULL;
 	}
 	mmu->pages++;
-	if (mmu->splicer && !dmp_splicer_show(mmu, root->copy_hfn))
+	if (!dmp_tenant_page_added(mmu, root->copy_hfn))
 		return NULL;
 	mmu->roots++;
 	root->copy = dmp_hfn_va(mmu, root->copy_hfn);
@@ -476,10 +472,10 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 		mmu->stats.root_syncs++;
 		dmp_table_follow(mmu, table, i, root->copy[i], guest);
 	}
-	if (!mmu->splicer || mmu->broken)
+	if (mmu->broken)
 		return;
-	dmp_space_look(mmu, table);
-	dmp_cache_learn(mmu, table);
+	dmp_tenant_root_changed(mmu, table);
+	dmp_tenant_table_held(mmu, table);
 }
 
 /*
@@ -554,7 +550,7 @@ u64 dmp_mmu_switch_root(struct dmp_mmu *mmu, u64 gfn)
 	/* What dmp_mmu_settle() would have to look after. */
 	if (mmu->waiting || mmu->suspects || mmu->lazy_d ||
 	    (mmu->loaded && is_left(mmu, mmu->loaded)) ||
-	    !dmp_splicer_try_root(mmu, root, table))
+	    !dmp_tenant_may_switch(mmu, root, table))
 		return 0;
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
@@ -792,6 +788,6 @@ void dmp_mmu_settle(struct dmp_mmu *mmu)
 			mmu->lazy_d = true;
 	if (mmu->lazy_d)
 		note_lazy_d(mmu);
-	if (mmu->splicer && !mmu->broken)
-		dmp_splicer_settle(mmu);
+	if (!mmu->broken)
+		dmp_tenant_settle(mmu);
 }

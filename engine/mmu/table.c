@@ -3,11 +3,8 @@
  * Machine tables: lookup, promotion of frames to tables, and following what
  * the guest writes.
  */
-#include "splicer/cache.h"
-#include "splicer/code_page.h"
-#include "splicer/space.h"
-#include "splicer/splicer.h"
 #include "mmu/table.h"
+#include "mmu/tenant.h"
 
 _Static_assert(sizeof(struct dmp_frame) == 24,
 	       "frames are counted against 1 % of guest memory");
@@ -72,15 +69,13 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 {
 	struct dmp_frame *frame = dmp_frame_find(mmu, table->gfn);
 
+	if (frame->tables || frame->code)
+		dmp_tenant_frame_shared(mmu, frame);
 	if (frame->tables) {
-		dmp_cache_drop_frame(mmu, frame);
 		table->flags |= DMP_TABLE_MIXED;
 		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
 		mmu->mixed = true;
 	}
-	/* A and D are set in tables: no copy of them would follow. */
-	if (frame->code)
-		mmu->splicer->unsettled = true;
 	table->next = frame->tables;
 	frame->tables = table->id;
 }
@@ -120,7 +115,7 @@ u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 		*frame = NULL;
 		return machine;
 	}
-	return (*frame)->code ? dmp_code_leaf(mmu, table, index, machine) :
+	return (*frame)->code ? dmp_tenant_leaf(mmu, table, index, machine) :
 				machine;
 }
 
@@ -153,7 +148,7 @@ static void leaf_set(struct dmp_mmu *mmu, struct dmp_table *table,
 
 	if (was & DMP_PTE_P && !dmp_is_trap(&mmu->paging, was) &&
 	    (!old_frame || (dmp_frame_hfn(old_frame) != dmp_pte_gfn(was) &&
-			    !dmp_code_is_copy(mmu, old_frame, was)))) {
+			    !dmp_tenant_is_copy(mmu, old_frame, was)))) {
 		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 		return;
 	}
@@ -328,7 +323,7 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 		if (old_frame && is_dmap(old_frame, table, index))
 			old_frame->dmap_table = 0;
 		if (old_frame && old_frame->held && table->flags & DMP_TABLE_PATH)
-			dmp_cache_drop_frame(mmu, old_frame);
+			dmp_tenant_path_left(mmu, old_frame);
 	}
 	machine = dmp_table_leaf(mmu, table, index, new, &frame);
 	if (frame)
@@ -336,11 +331,11 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 	mmu->lazy_d |= is_lazy_d(new);
 	leaf_set(mmu, table, index, machine, old_frame, frame);
 	if (old_frame && old_frame->lidt && dmp_pte_is_code(old))
-		dmp_lidt_gone(mmu, leaf_gfn(table, index, old));
+		dmp_tenant_watched_gone(mmu, leaf_gfn(table, index, old));
 	if (dmp_pte_is_code(new))
-		dmp_lidt_come(mmu);
+		dmp_tenant_code_came(mmu);
 	if (old_frame && old_frame->code && frame != old_frame)
-		dmp_code_leaf_gone(mmu, table, index);
+		dmp_tenant_code_gone(mmu, table, index);
 }
 
 /*
@@ -380,7 +375,7 @@ static void split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 	/* Such a leaf has A: the two are all that depends on it. */
 	mmu->lazy_d |= is_lazy_d(table->attr);
 	if (dmp_pte_is_code(table->attr))
-		dmp_lidt_come(mmu);
+		dmp_tenant_code_came(mmu);
 	most = dmp_translate_leaf(&mmu->paging, table->attr, ~0ull);
 	least = dmp_translate_leaf(&mmu->paging, table->attr, DMP_PTE_P);
 	frame = &slot->frames[table->gfn - slot->base_gfn];
@@ -435,7 +430,7 @@ static void leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 		}
 		mmu->lazy_d |= is_lazy_d(guest);
 		if (dmp_pte_is_code(guest))
-			dmp_lidt_come(mmu);
+			dmp_tenant_code_came(mmu);
 		machine = dmp_translate_leaf(&mmu->paging, guest, frame->leaf);
 		leaf_make(mmu, table, i, guest, machine, frame);
 	}
@@ -461,8 +456,7 @@ static struct dmp_table *split_make(struct dmp_mmu *mmu,
 	table->attr = guest;
 	table->links = 1;
 	mmu->stats.splits++;
-	if (mmu->splicer)
-		dmp_split_note(mmu->splicer->implant, table->hfn, table->id);
+	dmp_tenant_split_made(mmu, table);
 	if (table->level == 1)
 		split_fill(mmu, table);
 	for (i = 0; table->level > 1 && i < DMP_ENTRIES && !mmu->broken; i++)
@@ -554,7 +548,7 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 	struct dmp_table *child;
 
 	if (!(new & DMP_PTE_P))
-		return dmp_space_entry(mmu, table, index);
+		return dmp_tenant_absent(mmu, table, index);
 	if (dmp_pte_has_rsvd(&mmu->paging, new,
 			     table->guest ? table->level : 3))
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_RSVD);
@@ -597,12 +591,13 @@ static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
 		dmp_root_followed(mmu, table, index);
 	if (!(was & DMP_PTE_P) || dmp_is_trap(&mmu->paging, was))
 		return;
-	if (was == dmp_space_entry(mmu, table, index)) {
-		mmu->space.grown |= machine != was;
+	if (was == dmp_tenant_absent(mmu, table, index)) {
+		if (machine != was)
+			dmp_tenant_overlaid(mmu);
 		return;
 	}
 	if (table->flags & DMP_TABLE_PATH && machine != was)
-		dmp_cache_path_changed(mmu, table, index);
+		dmp_tenant_path_changed(mmu, table, index);
 	child = dmp_table_by_hfn(mmu, dmp_pte_gfn(was));
 	if (child)
 		dmp_table_put(mmu, child);
@@ -749,7 +744,7 @@ void dmp_table_hold(struct dmp_mmu *mmu, struct dmp_table *table)
 
 void dmp_table_release(struct dmp_mmu *mmu, struct dmp_table *table)
 {
-	dmp_cache_drop_table(mmu, table);
+	dmp_tenant_table_released(mmu, table);
 	table->flags &= ~DMP_TABLE_HELD;
 	dmp_frame_release(mmu, dmp_frame_find(mmu, table->gfn));
 }
@@ -780,8 +775,8 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	     i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_entries_next(table->guest, i + 1))
 		dmp_table_follow(mmu, table, i, 0, DMP_READ_ONCE(table->guest[i]));
-	if (mmu->splicer && flags & DMP_TABLE_HELD && !mmu->broken)
-		dmp_cache_learn(mmu, table);
+	if (flags & DMP_TABLE_HELD && !mmu->broken)
+		dmp_tenant_table_held(mmu, table);
 	return table;
 }
 

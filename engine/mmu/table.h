@@ -57,8 +57,17 @@ static inline bool dmp_root_has_user(const struct dmp_mmu *mmu,
 }
 
 /*
- * A table record with a zeroed page, in the hash, without links; NULL, and
- * broken, without memory. Given back empty, but for what shows the implant.
+ * A table record with a zeroed page, in the hash, which is nothing but that
+ * (DMP_TABLE_POOL); NULL, and broken, without memory. And it is no more: a TLB flush is
+ * owed already, since the guest's CPU may know the page.
+ */
+struct dmp_table *dmp_table_make(struct dmp_mmu *mmu);
+void dmp_table_unmake(struct dmp_mmu *mmu, struct dmp_table *table);
+
+/*
+ * Such a one for @level, without links: new, or one the tenant had to spare; NULL, and
+ * broken, without memory, or if there are too many. Given back empty, but for what
+ * shows the implant.
  */
 struct dmp_table *dmp_table_alloc(struct dmp_mmu *mmu, unsigned int level,
 				  u32 flags);

@@ -143,11 +143,11 @@ static const char *check_code_frames(const struct dmp_mmu *mmu, u64 *gfn)
 
 static const char *check_overlays(const struct dmp_mmu *mmu)
 {
-	const struct dmp_overlay *o = mmu->space.overlay;
+	const struct dmp_overlay *o = mmu->splicer->space.overlay;
 	const struct dmp_table *table;
 	unsigned int i;
 
-	for (i = 0; i < mmu->space.overlays; i++, o++) {
+	for (i = 0; i < mmu->splicer->space.overlays; i++, o++) {
 		table = dmp_table_of(mmu, o->table);
 		if (!table->id || table->flags & DMP_TABLE_ROOT ||
 		    !(table->flags & DMP_TABLE_OVERLAID))
@@ -253,7 +253,7 @@ static const char *check_root(const struct dmp_mmu *mmu, u64 *gfn)
 /* Whether user mode can run on roots is known, and those show nothing private. */
 static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
 {
-	const u64 *tree = dmp_hfn_va(mmu, mmu->space.root_hfn);
+	const u64 *tree = dmp_hfn_va(mmu, mmu->splicer->space.root_hfn);
 	const struct dmp_table *table;
 	const struct dmp_root *root;
 	unsigned int k;
@@ -278,7 +278,7 @@ static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
 const char *dmp_splicer_audit(struct dmp_mmu *mmu, u64 *gfn)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
-	const struct dmp_space *space = &mmu->space;
+	const struct dmp_space *space = &mmu->splicer->space;
 	const char *what;
 	unsigned int i;
 

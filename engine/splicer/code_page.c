@@ -169,7 +169,7 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
 	__builtin_memcpy(code->copy, code->pristine, DMP_PAGE_SIZE);
 	dmp_table_refresh_leaf(mmu, table, index);
 	/* Other roots may map it by other leaves: dmp_code_sync(). */
-	mmu->space.grown = true;
+	mmu->splicer->space.grown = true;
 	/* Not that a stale translation shows the handler unspliced. */
 	dmp_flush(mmu);
 	return code;

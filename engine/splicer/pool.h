@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Table records, and the pool of machine tables in no use: for the agent, which
- * takes some and gives some back while the guest runs (implant/agent.c), and for
- * the VMM itself, which saves an allocation and 4 KiB of zeroing.
+ * The pool of machine tables in no use: for the agent, which takes some and gives some
+ * back while the guest runs (implant/agent.c), and for the VMM itself, which saves an
+ * allocation and 4 KiB of zeroing.
  *
  * INV: a table of the pool is empty, in the hash, shown in the window, linked
  * by nothing; and one of pool.ready stands in no TLB or paging-structure cache,
@@ -13,6 +13,15 @@
 #define DMP_POOL_H
 
 #include "mmu/machine.h"
+
+/* A ready one, no longer the pool's; NULL: none is. */
+struct dmp_table *dmp_pool_take(struct dmp_mmu *mmu);
+
+/*
+ * @table is empty, or shows the implant, and nothing links it; a TLB flush is owed. True:
+ * it is the pool's now.
+ */
+bool dmp_pool_keep(struct dmp_mmu *mmu, struct dmp_table *table);
 
 /*
  * At the end of each call from outside: what the agent gave back becomes ready,

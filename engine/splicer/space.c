@@ -19,8 +19,8 @@ static u64 *page_of(const struct dmp_mmu *mmu, u64 entry)
 
 static u64 *tree_root(const struct dmp_mmu *mmu)
 {
-	return mmu->space.root_hfn ?
-	       dmp_hfn_va(mmu, mmu->space.root_hfn) : NULL;
+	return mmu->splicer->space.root_hfn ?
+	       dmp_hfn_va(mmu, mmu->splicer->space.root_hfn) : NULL;
 }
 
 static u64 alloc_page(struct dmp_mmu *mmu)
@@ -126,7 +126,7 @@ void dmp_space_look(struct dmp_mmu *mmu, struct dmp_table *table)
 	else if (root)
 		root->version = 0;	/* shown when it is laid over again */
 	else
-		mmu->space.grown = true;
+		mmu->splicer->space.grown = true;
 }
 
 void dmp_space_look_at(struct dmp_mmu *mmu, struct dmp_table *table, unsigned int index)
@@ -142,10 +142,10 @@ void dmp_space_look_at(struct dmp_mmu *mmu, struct dmp_table *table, unsigned in
 
 bool dmp_space_start(struct dmp_mmu *mmu)
 {
-	mmu->space.root_hfn = alloc_page(mmu);
-	mmu->space.version = 1;
+	mmu->splicer->space.root_hfn = alloc_page(mmu);
+	mmu->splicer->space.version = 1;
 	look_at_all(mmu);
-	return mmu->space.root_hfn;
+	return mmu->splicer->space.root_hfn;
 }
 
 static void free_tree(struct dmp_mmu *mmu, u64 hfn, unsigned int level)
@@ -166,7 +166,7 @@ static void free_tree(struct dmp_mmu *mmu, u64 hfn, unsigned int level)
 
 void dmp_space_destroy(struct dmp_mmu *mmu)
 {
-	struct dmp_space *space = &mmu->space;
+	struct dmp_space *space = &mmu->splicer->space;
 	unsigned int level;
 
 	if (space->root_hfn)
@@ -189,7 +189,7 @@ static u64 link_to(u64 hfn)
 /* The level-1 table that maps @gva, if it is the one found last; else NULL. */
 static u64 *same_table(const struct dmp_mmu *mmu, u64 gva)
 {
-	const struct dmp_space *space = &mmu->space;
+	const struct dmp_space *space = &mmu->splicer->space;
 
 	return (gva ^ space->table_gva) >> LARGE_SHIFT ? NULL : space->table;
 }
@@ -212,7 +212,7 @@ static u64 *make_entry(struct dmp_mmu *mmu, u64 gva, unsigned int level)
 			if (!hfn)
 				return NULL;
 			*entry = link_to(hfn) | OWNED;
-			mmu->space.grown = true;
+			mmu->splicer->space.grown = true;
 		}
 		/* Not into what zero_table() shares, nor into a large page. */
 		if (!(*entry & OWNED)) {
@@ -222,8 +222,8 @@ static u64 *make_entry(struct dmp_mmu *mmu, u64 gva, unsigned int level)
 		table = page_of(mmu, *entry);
 	}
 	if (level == 1) {
-		mmu->space.table = table;
-		mmu->space.table_gva = gva;
+		mmu->splicer->space.table = table;
+		mmu->splicer->space.table_gva = gva;
 	}
 	return entry;
 }
@@ -250,7 +250,7 @@ bool dmp_space_map_large(struct dmp_mmu *mmu, u64 gva, u64 hfn)
 		return false;
 	*entry = link_to(hfn) | DMP_PTE_D | DMP_PTE_PS |
 		 (mmu->paging.flags & DMP_PAGING_NX ? DMP_PTE_NX : 0);
-	mmu->space.grown = true;
+	mmu->splicer->space.grown = true;
 	return true;
 }
 
@@ -301,7 +301,7 @@ void dmp_space_unmap(struct dmp_mmu *mmu, u64 gva)
 /* The one table of @level (0: a page) that shows zeroes all over. */
 static u64 zero_table(struct dmp_mmu *mmu, unsigned int level)
 {
-	u64 hfn = mmu->space.zero_hfn[level], below, *table;
+	u64 hfn = mmu->splicer->space.zero_hfn[level], below, *table;
 	unsigned int i;
 
 	if (hfn)
@@ -316,7 +316,7 @@ static u64 zero_table(struct dmp_mmu *mmu, unsigned int level)
 	for (i = 0; level && i < DMP_ENTRIES; i++)
 		table[i] = below << DMP_PAGE_SHIFT | DMP_PTE_P | DMP_PTE_A |
 			   (level == 1 ? DMP_PTE_D : 0);
-	mmu->space.zero_hfn[level] = hfn;
+	mmu->splicer->space.zero_hfn[level] = hfn;
 	return hfn;
 }
 
@@ -367,10 +367,10 @@ static const struct dmp_overlay *overlay_find(const struct dmp_mmu *mmu,
 					      const struct dmp_table *table,
 					      unsigned int index)
 {
-	const struct dmp_overlay *o = mmu->space.overlay;
+	const struct dmp_overlay *o = mmu->splicer->space.overlay;
 	unsigned int i;
 
-	for (i = 0; i < mmu->space.overlays; i++, o++)
+	for (i = 0; i < mmu->splicer->space.overlays; i++, o++)
 		if (o->table == table->id && o->index == index)
 			return o;
 	return NULL;
@@ -390,7 +390,7 @@ u64 dmp_space_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
 {
 	const struct dmp_overlay *o;
 
-	if (table->flags & DMP_TABLE_ROOT && mmu->space.root_hfn)
+	if (table->flags & DMP_TABLE_ROOT && mmu->splicer->space.root_hfn)
 		return top_entry(mmu, table, index);
 	if (!(table->flags & DMP_TABLE_OVERLAID))
 		return 0;
@@ -400,7 +400,7 @@ u64 dmp_space_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,
 
 void dmp_space_forget_table(struct dmp_mmu *mmu, const struct dmp_table *table)
 {
-	struct dmp_space *space = &mmu->space;
+	struct dmp_space *space = &mmu->splicer->space;
 	unsigned int i = 0;
 
 	if (!(table->flags & DMP_TABLE_OVERLAID))
@@ -419,7 +419,7 @@ void dmp_space_forget_table(struct dmp_mmu *mmu, const struct dmp_table *table)
 static bool overlay_add(struct dmp_mmu *mmu, struct dmp_table *table,
 			unsigned int index, u64 machine)
 {
-	struct dmp_space *space = &mmu->space;
+	struct dmp_space *space = &mmu->splicer->space;
 
 	if (!(table->flags & DMP_TABLE_ROOT)) {
 		if (space->overlays == DMP_OVERLAYS_MAX)
@@ -465,7 +465,7 @@ static bool lay_over(struct dmp_mmu *mmu, struct dmp_table *table,
 
 bool dmp_space_sync(struct dmp_mmu *mmu)
 {
-	struct dmp_space *space = &mmu->space;
+	struct dmp_space *space = &mmu->splicer->space;
 	struct dmp_root *root = mmu->loaded;
 
 	if (mmu->broken || !space->root_hfn || !root)

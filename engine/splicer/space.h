@@ -15,6 +15,27 @@
 
 #include "mmu/machine.h"
 
+/* Part of the implant's space shown in a table that is no root. */
+struct dmp_overlay {
+	u64 machine;
+	u32 table;
+	u16 index;
+};
+
+#define DMP_OVERLAYS_MAX	64
+
+/* In struct dmp_splicer. */
+struct dmp_space {
+	u64 root_hfn;			/* 0: there is no implant */
+	u64 zero_hfn[DMP_LEVEL_MAX];
+	struct dmp_overlay overlay[DMP_OVERLAYS_MAX];
+	u32 overlays;
+	u32 version;			/* of the tree; see struct dmp_root */
+	bool grown;			/* since that version */
+	u64 *table;			/* of level 1, found last; and an address */
+	u64 table_gva;			/*   that it maps; NULL: none yet */
+};
+
 /* What a page of the implant may be used for. */
 #define DMP_SPACE_RW	1u
 #define DMP_SPACE_X	2u

@@ -515,7 +515,7 @@ bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root,
 	struct dmp_splicer *splicer = mmu->splicer;
 
 	if (!splicer || !splicer->active || splicer->unsettled ||
-	    mmu->space.grown || root->version != mmu->space.version ||
+	    mmu->splicer->space.grown || root->version != mmu->splicer->space.version ||
 	    !dmp_cache_suits(mmu, table) || dmp_pool_is_due(mmu) ||
 	    !dmp_splicer_suits(mmu, table))
 		return false;

@@ -14,6 +14,7 @@
 #include "code/filter.h"
 #include "splicer/lidt.h"
 #include "splicer/relic.h"
+#include "splicer/space.h"
 #include "code/stub.h"
 
 /* A root in dmp_implant.target, by what it was when it came there. */
@@ -203,6 +204,7 @@ struct dmp_splicer {
 	struct dmp_cr3_call cr3_call[DMP_CR3_CALLS];
 	u32 cr3_calls;			/* noted so far: the last ones are there */
 	struct dmp_code_page code[DMP_CODES_MAX];
+	struct dmp_space space;
 	struct dmp_lidts lidts;
 	struct dmp_target target[DMP_TARGETS_MAX];	/* target.h */
 	u32 targets_used;		/* at the beginning of target[] */
@@ -405,6 +407,9 @@ static inline bool dmp_splicer_in_agent(const struct dmp_splicer *splicer,
  */
 void dmp_splicer_leave(struct dmp_splicer *splicer, struct dmp_filter_regs *regs,
 		       bool hypercall, struct dmp_left *left);
+
+/* Take back what the agent began to follow, before the VMM follows it. */
+void dmp_agent_take_back(struct dmp_mmu *mmu);
 
 /* Make the machine tables follow what a vCPU was doing when it left. */
 void dmp_splicer_finish(struct dmp_mmu *mmu, const struct dmp_left *left);

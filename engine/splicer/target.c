@@ -14,7 +14,7 @@ static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
 	const struct dmp_table *table;
 
 	if (!root->table || root->gfn != target->gfn ||
-	    root->version != mmu->space.version)
+	    root->version != mmu->splicer->space.version)
 		return false;
 	table = dmp_table_of(mmu, root->table);
 	return table->hfn == target->hfn && table->flags & DMP_TABLE_HELD &&
@@ -25,7 +25,7 @@ static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
 static bool is_calm(const struct dmp_mmu *mmu)
 {
 	return mmu->loaded && !mmu->broken && !mmu->waiting && !mmu->suspects &&
-	       !mmu->lazy_d && !mmu->splicer->unsettled && !mmu->space.grown;
+	       !mmu->lazy_d && !mmu->splicer->unsettled && !mmu->splicer->space.grown;
 }
 
 static void drop(struct dmp_splicer *splicer, u32 i)

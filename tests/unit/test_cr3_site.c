@@ -180,7 +180,7 @@ static void test_switch(void **state)
 	m->splicer->unsettled = true;
 	assert_false(try_switch(second));
 	m->splicer->unsettled = false;
-	m->mmu->space.grown = true;
+	m->mmu->splicer->space.grown = true;
 	assert_false(try_switch(second));
 	m_load_cr3(m, second, 0, false);
 	assert_false(try_switch(first));

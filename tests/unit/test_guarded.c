@@ -307,7 +307,7 @@ static void test_elsewhere(void **state)
 	assert_true(seen > 0);
 	/* No root is in the list: there is no way back. */
 	assert_true(implant()->private != DMP_PRIVATE_NOWHERE);
-	m->mmu->space.grown = true;
+	m->mmu->splicer->space.grown = true;
 	dmp_target_settle(m->mmu);
 	assert_int_equal(m->splicer->targets_used, 0);
 	assert_true(implant()->private == DMP_PRIVATE_NOWHERE);

@@ -215,7 +215,7 @@ static void test_table_below_public_gone(void **state)
 	m_check_space(&g->m);
 	gva = g->m.splicer->implant_gva;
 	assert_true(g_entry_get(g, l3, dmp_index(gva, 3)));
-	assert_true(g->m.mmu->space.overlays);
+	assert_true(g->m.mmu->splicer->space.overlays);
 	g_entry_set(g, l3, dmp_index(gva, 3), 0);
 	m_flush_all(&g->m);
 	m_check_space(&g->m);
@@ -245,7 +245,7 @@ static void test_fill(void **state)
 	for (i = 0; i < DMP_ARRAY_SIZE(offset); i++) {
 		assert_int_equal(dmp_space_lookup(m->mmu, gva + offset[i], &hfn), i % 4 != 0);
 		if (i % 4)
-			assert_int_equal(hfn, m->mmu->space.zero_hfn[0]);
+			assert_int_equal(hfn, m->mmu->splicer->space.zero_hfn[0]);
 	}
 	assert_true(dmp_space_sync(m->mmu));
 	m_check_space(m);

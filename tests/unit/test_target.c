@@ -272,7 +272,7 @@ static void test_grown(void **state)
 	begin(&t, 4);
 	load(root, 8);
 	other = named_before(root, 8);
-	guest->m.mmu->space.grown = true;
+	guest->m.splicer->space.grown = true;
 	dmp_target_settle(guest->m.mmu);
 	assert_int_equal(guest->m.splicer->targets_used, 0);
 	m_load_cr3(&guest->m, other, 0, false);
