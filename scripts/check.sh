@@ -20,6 +20,8 @@ IGNORE_ALL=(
 IGNORE_ENGINE=(
 	CAMELCASE		# _Static_assert, where the kernel has static_assert
 	BIT_MACRO		# the engine has no kernel headers, so no BIT_ULL
+	PREFER_DEFINED_ATTRIBUTE_MACRO	# nor __always_inline
+	MACRO_ARG_REUSE		# iterators use theirs three times
 )
 # TRACE_EVENT() files follow include/trace/events, not the rules for functions.
 IGNORE_TRACE=(PARENTHESIS_ALIGNMENT OPEN_ENDED_LINE SPACING)

@@ -3,8 +3,9 @@
  * Page faults on machine tables: the guest's own, hidden ones, and those that
  * need an instruction emulated.
  */
-#include "mmu/table.h"
+#include "mmu/ad.h"
 #include "mmu/tenant.h"
+#include "mmu/walk.h"
 
 /* A walk of the guest's tables: the entries that translate one address. */
 struct walk {
@@ -76,10 +77,7 @@ static u64 set_ad(struct dmp_mmu *mmu, struct walk *walk, u32 access, bool *ok)
 		want &= ~old;
 		if (!want)
 			continue;
-		if (!__atomic_compare_exchange_n(walk->entry[level], &old,
-						 old | want, false,
-						 __ATOMIC_SEQ_CST,
-						 __ATOMIC_SEQ_CST)) {
+		if (!dmp_ad_set(walk->entry[level], old, want)) {
 			*ok = false;
 			return set;
 		}
@@ -95,21 +93,12 @@ static u64 set_ad(struct dmp_mmu *mmu, struct walk *walk, u32 access, bool *ok)
 /* What the machine tables allow at @gva: false when nothing is mapped. */
 static bool machine_allows(const struct dmp_mmu *mmu, u64 gva, u32 access)
 {
-	const struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
 	struct dmp_perm perm = dmp_perm_all();
-	u64 machine;
+	struct dmp_walk w;
 
-	for (;;) {
-		machine = table->entries[dmp_index(gva, table->level)];
-		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine))
-			return false;
-		dmp_perm_add(&perm, machine);
-		if (table->level == 1)
-			return dmp_perm_allows(&mmu->paging, &perm, access);
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-		if (!table)
-			return false;
-	}
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva)
+		dmp_perm_add(&perm, w.entry);
+	return w.end == DMP_WALK_LEAF && dmp_perm_allows(&mmu->paging, &perm, access);
 }
 
 /*
@@ -119,21 +108,13 @@ static bool machine_allows(const struct dmp_mmu *mmu, u64 gva, u32 access)
  */
 static bool is_behind_vmm(const struct dmp_mmu *mmu, u64 gva)
 {
-	const struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
-	u64 machine;
+	struct dmp_walk w;
 
-	for (;;) {
-		machine = table->entries[dmp_index(gva, table->level)];
-		if (!(machine & DMP_PTE_P))
-			return false;
-		if (dmp_is_trap(&mmu->paging, machine))
-			return dmp_trap_why(machine) == DMP_TRAP_LAZY;
-		if (table->level == 1)
-			return machine & DMP_PTE_US && !(machine & DMP_PTE_RW);
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-		if (!table)
-			return false;
-	}
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva)
+		;
+	if (w.end == DMP_WALK_TRAP)
+		return dmp_trap_why(w.entry) == DMP_TRAP_LAZY;
+	return w.end == DMP_WALK_LEAF && w.entry & DMP_PTE_US && !(w.entry & DMP_PTE_RW);
 }
 
 /* By the entries alone, without the tables' records: it is on the way of an exit. */
@@ -145,7 +126,7 @@ const void *dmp_mmu_at(const struct dmp_mmu *mmu, u64 gva, unsigned int count)
 
 	if (mmu->broken || !mmu->loaded || count > DMP_PAGE_SIZE - offset)
 		return NULL;
-	entries = dmp_table_of(mmu, mmu->loaded->table)->entries;
+	entries = dmp_loaded_top(mmu)->entries;
 	for (level = mmu->paging.levels;; level--) {
 		machine = entries[dmp_index(gva, level)];
 		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine))

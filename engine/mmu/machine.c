@@ -2,7 +2,7 @@
 /*
  * Beginning and end of a set of machine tables, and looking through one.
  */
-#include "mmu/table.h"
+#include "mmu/page.h"
 #include "mmu/tenant.h"
 
 const char *dmp_broken_name(enum dmp_broken why)
@@ -64,12 +64,6 @@ unsigned int dmp_entries_next(const u64 *entries, unsigned int i)
 	return e - entries;
 }
 
-static void free_pages(struct dmp_mmu *mmu, u64 hfn)
-{
-	mmu->ops->free_page(mmu->host, hfn);
-	mmu->pages--;
-}
-
 void dmp_mmu_destroy(struct dmp_mmu *mmu)
 {
 	unsigned int i;
@@ -79,16 +73,16 @@ void dmp_mmu_destroy(struct dmp_mmu *mmu)
 	dmp_tenant_destroy(mmu);
 	for (id = 1; id < mmu->chunks << DMP_CHUNK_SHIFT; id++)
 		if (dmp_table_of(mmu, id)->id)
-			free_pages(mmu, dmp_table_of(mmu, id)->hfn);
+			dmp_page_free(mmu, dmp_table_of(mmu, id)->hfn);
 	for (i = 0; i < mmu->root_end; i++)
 		if (dmp_root_nth(mmu, i)->copy_hfn)
-			free_pages(mmu, dmp_root_nth(mmu, i)->copy_hfn);
+			dmp_page_free(mmu, dmp_root_nth(mmu, i)->copy_hfn);
 	for (i = 0; i < DMP_ROOT_CHUNKS && mmu->root_chunk[i]; i++)
-		free_pages(mmu, dmp_va_hfn(mmu, mmu->root_chunk[i]));
+		dmp_page_free(mmu, dmp_va_hfn(mmu, mmu->root_chunk[i]));
 	for (i = 0; i < mmu->chunks; i++)
-		free_pages(mmu, dmp_va_hfn(mmu, dmp_chunk(mmu, i)));
+		dmp_page_free(mmu, dmp_va_hfn(mmu, dmp_chunk(mmu, i)));
 	for (i = 0; i < DMP_CHUNK_PAGES && mmu->chunk_page[i]; i++)
-		free_pages(mmu, dmp_va_hfn(mmu, mmu->chunk_page[i]));
+		dmp_page_free(mmu, dmp_va_hfn(mmu, mmu->chunk_page[i]));
 	mmu->chunks = 0;
 	mmu->free_table = 0;
 	mmu->tables = 0;

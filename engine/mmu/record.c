@@ -2,7 +2,7 @@
 /*
  * Table records: where they come from and where they go, and the table that a page is.
  */
-#include "mmu/table.h"
+#include "mmu/page.h"
 #include "mmu/tenant.h"
 
 _Static_assert(sizeof(struct dmp_table) << DMP_CHUNK_SHIFT <= DMP_PAGE_SIZE,
@@ -25,14 +25,9 @@ struct dmp_table *dmp_table_by_hfn(const struct dmp_mmu *mmu, u64 hfn)
 /* NULL, and broken, without memory. */
 static void *add_page(struct dmp_mmu *mmu)
 {
-	u64 hfn = mmu->ops->alloc_page(mmu->host);
+	u64 hfn = dmp_page_alloc(mmu);
 
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
-		return NULL;
-	}
-	mmu->pages++;
-	return dmp_hfn_va(mmu, hfn);
+	return hfn ? dmp_hfn_va(mmu, hfn) : NULL;
 }
 
 static bool add_chunk(struct dmp_mmu *mmu)
@@ -98,8 +93,7 @@ void dmp_table_unmake(struct dmp_mmu *mmu, struct dmp_table *table)
 		at = &dmp_table_of(mmu, *at)->hash_next;
 	*at = table->hash_next;
 	dmp_tenant_page_gone(mmu, table->hfn);
-	mmu->ops->free_page(mmu->host, table->hfn);
-	mmu->pages--;
+	dmp_page_free(mmu, table->hfn);
 	table->id = 0;
 	table->next = mmu->free_table;
 	mmu->free_table = id;

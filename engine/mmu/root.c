@@ -9,7 +9,8 @@
  * from the copy are dropped whenever somebody needs to know, and made anew
  * when the root is loaded again.
  */
-#include "mmu/table.h"
+#include "mmu/ad.h"
+#include "mmu/page.h"
 #include "mmu/tenant.h"
 
 _Static_assert(sizeof(struct dmp_root) << DMP_ROOT_CHUNK_SHIFT <= DMP_PAGE_SIZE, "");
@@ -242,10 +243,9 @@ static void evict(struct dmp_mmu *mmu, struct dmp_root *root)
 	unhash_root(mmu, root);
 	/* With the table a flush is owed. */
 	dmp_tenant_page_gone(mmu, root->copy_hfn);
-	mmu->ops->free_page(mmu->host, root->copy_hfn);
+	dmp_page_free(mmu, root->copy_hfn);
 	*root = (struct dmp_root){ 0 };
 	mmu->roots--;
-	mmu->pages--;
 	mmu->stats.root_evictions++;
 }
 
@@ -383,13 +383,10 @@ static struct dmp_root *root_add(struct dmp_mmu *mmu)
 	u64 hfn;
 
 	if (!mmu->root_chunk[c]) {
-		hfn = mmu->ops->alloc_page(mmu->host);
-		if (!hfn) {
-			dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+		hfn = dmp_page_alloc(mmu);
+		if (!hfn)
 			return NULL;
-		}
 		mmu->root_chunk[c] = dmp_hfn_va(mmu, hfn);
-		mmu->pages++;
 	}
 	return dmp_root_nth(mmu, mmu->root_end++);
 }
@@ -434,12 +431,9 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 
 	if (mmu->broken)
 		return NULL;
-	root->copy_hfn = mmu->ops->alloc_page(mmu->host);
-	if (!root->copy_hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	root->copy_hfn = dmp_page_alloc(mmu);
+	if (!root->copy_hfn)
 		return NULL;
-	}
-	mmu->pages++;
 	if (!dmp_tenant_page_added(mmu, root->copy_hfn))
 		return NULL;
 	mmu->roots++;
@@ -711,14 +705,11 @@ static bool set_waiting(struct dmp_mmu *mmu, struct dmp_table *table)
 
 	for (i = 0; table->guest && i < DMP_ENTRIES && !mmu->broken; i++) {
 		old = DMP_READ_ONCE(table->guest[i]);
-		want = dmp_table_lacks(mmu, table, old);
+		want = dmp_ad_lacks(mmu, table, old);
 		all &= !want || reached;
 		if (!want || !reached)
 			continue;
-		if (!__atomic_compare_exchange_n(&table->guest[i], &old,
-						 old | want, false,
-						 __ATOMIC_SEQ_CST,
-						 __ATOMIC_SEQ_CST))
+		if (!dmp_ad_set(&table->guest[i], old, want))
 			dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 		else
 			dmp_frame_follow(mmu, table->gfn, i, 1, &old,

@@ -3,8 +3,9 @@
  * Machine tables: lookup, promotion of frames to tables, and following what
  * the guest writes.
  */
-#include "mmu/table.h"
+#include "mmu/ad.h"
 #include "mmu/tenant.h"
+#include "mmu/walk.h"
 
 _Static_assert(sizeof(struct dmp_frame) == 24,
 	       "frames are counted against 1 % of guest memory");
@@ -41,17 +42,13 @@ bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn)
 struct dmp_table *dmp_table_walk(const struct dmp_mmu *mmu, u64 gva,
 				 unsigned int *index)
 {
-	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
-	u64 machine;
+	struct dmp_walk w;
 
-	while (table && table->level > 1) {
-		machine = table->entries[dmp_index(gva, table->level)];
-		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine))
-			return NULL;
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-	}
 	*index = dmp_index(gva, 1);
-	return table;
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva)
+		if (w.level == 1)
+			return w.table;
+	return NULL;
 }
 
 struct dmp_table *dmp_table_find(const struct dmp_mmu *mmu, u64 gfn,
@@ -615,14 +612,12 @@ static u64 set_supervisor_ad(struct dmp_mmu *mmu, struct dmp_table *table,
 {
 	u64 want;
 
-	want = dmp_table_lacks(mmu, table, guest);
+	want = dmp_ad_lacks(mmu, table, guest);
 	mmu->waiting |= want && !mmu->trusted;
 	mmu->look |= want && !mmu->trusted;
 	if (!want || !mmu->trusted)
 		return guest;
-	if (!__atomic_compare_exchange_n(&table->guest[index], &guest,
-					 guest | want, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST))
+	if (!dmp_ad_set(&table->guest[index], guest, want))
 		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 	return guest | want;
 }

@@ -48,6 +48,12 @@ static inline struct dmp_table *dmp_table_of(const struct dmp_mmu *mmu, u32 id)
 		[id & ((1u << DMP_CHUNK_SHIFT) - 1)];
 }
 
+/* The top of the loaded root: there is one. */
+static inline struct dmp_table *dmp_loaded_top(const struct dmp_mmu *mmu)
+{
+	return dmp_table_of(mmu, mmu->loaded->table);
+}
+
 /* Whether @root has an entry for user space where it had one last. */
 static inline bool dmp_root_has_user(const struct dmp_mmu *mmu,
 				     const struct dmp_root *root)
@@ -186,16 +192,6 @@ static inline void dmp_flush(struct dmp_mmu *mmu)
 
 /* Whether the loaded root surely reaches @table. */
 bool dmp_table_is_loaded(struct dmp_mmu *mmu, struct dmp_table *table);
-
-/* A and D that the entry @guest of @table, if a supervisor's, should have. */
-static inline u64 dmp_table_lacks(const struct dmp_mmu *mmu,
-				  const struct dmp_table *table, u64 guest)
-{
-	if (!table->guest || !(guest & DMP_PTE_P) ||
-	    dmp_pte_has_rsvd(&mmu->paging, guest, table->level))
-		return 0;
-	return dmp_pte_wants_ad(guest, dmp_pte_is_leaf(guest, table->level));
-}
 
 /* Whether a guest table can be at @gfn: RAM, and not ROM, which takes no A. */
 bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn);

@@ -206,7 +206,7 @@ static const char *check_cached(const struct dmp_mmu *mmu,
 	     table->level != 1 || frame->tables != table->id || table->next))
 		return "cached machine table of another";
 	/* KPTI's user half. */
-	root = mmu->loaded ? dmp_table_of(mmu, mmu->loaded->table) : NULL;
+	root = mmu->loaded ? dmp_loaded_top(mmu) : NULL;
 	if (root && splicer->cache_top && dmp_cache_suits(mmu, root) &&
 	    root->entries[splicer->cache_top] != splicer->cache_link)
 		return NULL;
@@ -238,7 +238,7 @@ static const char *check_root(const struct dmp_mmu *mmu, u64 *gfn)
 
 	if (!mmu->loaded)
 		return NULL;
-	table = dmp_table_of(mmu, mmu->loaded->table);
+	table = dmp_loaded_top(mmu);
 	*gfn = table->gfn;
 	if (implant->root != implant->window + (table->hfn << DMP_PAGE_SHIFT) ||
 	    implant->guest_root != implant->window +
@@ -298,7 +298,7 @@ const char *dmp_splicer_audit(struct dmp_mmu *mmu, u64 *gfn)
 		what = check_overlays(mmu);
 	if (!what && mmu->loaded && !space->grown &&
 	    mmu->loaded->version == space->version &&
-	    !shows(mmu, dmp_table_of(mmu, mmu->loaded->table),
+	    !shows(mmu, dmp_loaded_top(mmu),
 		   dmp_hfn_va(mmu, space->root_hfn)))
 		what = "implant not all there";
 	if (!what)

@@ -4,7 +4,7 @@
  */
 #include "splicer/cache.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/walk.h"
 
 static struct dmp_implant *implant_of(const struct dmp_mmu *mmu)
 {
@@ -127,18 +127,11 @@ void dmp_cache_path_changed(struct dmp_mmu *mmu, const struct dmp_table *table,
  */
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
-	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
-	u64 machine;
+	struct dmp_walk w;
 
-	while (table && table->level > 1) {
-		table->flags |= DMP_TABLE_PATH;
-		machine = table->entries[dmp_index(gva, table->level)];
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-	}
-	if (!table)
-		return false;
-	table->flags |= DMP_TABLE_PATH;
-	return !(table->entries[dmp_index(gva, 1)] & DMP_PTE_US);
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva)
+		w.table->flags |= DMP_TABLE_PATH;
+	return w.level == 1 && !(w.entry & DMP_PTE_US);
 }
 
 static void put(struct dmp_mmu *mmu, struct dmp_table *table,
@@ -174,9 +167,8 @@ void dmp_cache_fill(struct dmp_mmu *mmu, u64 gva, u64 gfn)
 	/* Of one top-level entry, to know when a root has another one there. */
 	if (mmu->splicer->cache_top && mmu->splicer->cache_top != top)
 		dmp_cache_flush(mmu);
-	set_top(mmu, top, dmp_table_of(mmu, mmu->loaded->table)->entries[top]);
-	mmu->splicer->cache_text = text_link(mmu, dmp_table_of(mmu,
-							       mmu->loaded->table));
+	set_top(mmu, top, dmp_loaded_top(mmu)->entries[top]);
+	mmu->splicer->cache_text = text_link(mmu, dmp_loaded_top(mmu));
 	if (mark_path(mmu, gva))
 		put(mmu, table, frame, gva);
 }
@@ -245,6 +237,6 @@ bool dmp_cache_suits(const struct dmp_mmu *mmu, const struct dmp_table *table)
 
 void dmp_cache_switch_root(struct dmp_mmu *mmu)
 {
-	if (!dmp_cache_suits(mmu, dmp_table_of(mmu, mmu->loaded->table)))
+	if (!dmp_cache_suits(mmu, dmp_loaded_top(mmu)))
 		dmp_cache_flush(mmu);
 }

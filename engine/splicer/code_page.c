@@ -4,7 +4,8 @@
  */
 #include "splicer/code_page.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/page.h"
+#include "mmu/walk.h"
 
 static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
 {
@@ -81,18 +82,18 @@ unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
  */
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
-	struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
-	u64 machine;
+	unsigned int levels = mmu->paging.levels;
+	struct dmp_walk w;
 
-	while (table->level > 1) {
-		machine = table->entries[dmp_index(gva, table->level)];
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-		if (!table || table->flags & DMP_TABLE_TWICE ||
-		    (table->links != 1 && table->level != mmu->paging.levels - 1))
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva) {
+		if (w.level == levels)
+			continue;
+		if (w.table->flags & DMP_TABLE_TWICE ||
+		    (w.table->links != 1 && w.level != levels - 1))
 			return false;
-		table->flags |= DMP_TABLE_CODE;
+		w.table->flags |= DMP_TABLE_CODE;
 	}
-	return true;
+	return w.level == 1;
 }
 
 /* The frame that @gva executes, if it may be spliced. */
@@ -150,12 +151,9 @@ struct dmp_code_page *dmp_code_get(struct dmp_mmu *mmu, u64 gva)
 	code = frame ? free_code(mmu) : NULL;
 	if (!code)
 		return NULL;
-	hfn = mmu->ops->alloc_page(mmu->host);
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	hfn = dmp_page_alloc(mmu);
+	if (!hfn)
 		return NULL;
-	}
-	mmu->pages++;
 	*code = (struct dmp_code_page){
 		.gva = gva, .gfn = gfn, .hfn = hfn, .table = table->id,
 		.index = index, .sites = 1, .id = code->id,
@@ -251,8 +249,7 @@ void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code)
 	code->hfn = 0;
 	dmp_code_release(mmu, code->gfn);
 	dmp_flush(mmu);
-	mmu->ops->free_page(mmu->host, hfn);
-	mmu->pages--;
+	dmp_page_free(mmu, hfn);
 }
 
 void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,

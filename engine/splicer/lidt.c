@@ -330,7 +330,7 @@ void dmp_lidt_settle(struct dmp_mmu *mmu)
 		return;
 	lidts->look = false;
 	unwatch_left(mmu);
-	below(mmu, dmp_table_of(mmu, mmu->loaded->table), 0, true);
+	below(mmu, dmp_loaded_top(mmu), 0, true);
 }
 
 /*
@@ -379,7 +379,7 @@ const char *dmp_lidt_audit(struct dmp_mmu *mmu)
 	}
 	if (!lidts->watched || lidts->look || !mmu->loaded)
 		return NULL;
-	found = below(mmu, dmp_table_of(mmu, mmu->loaded->table), 0, false);
+	found = below(mmu, dmp_loaded_top(mmu), 0, false);
 	mmu->work = work;
 	return found ? "code that was not looked at for LIDT" : NULL;
 }

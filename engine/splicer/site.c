@@ -646,7 +646,7 @@ void dmp_site_trap(struct dmp_mmu *mmu, u64 rip, u64 gva, u64 gfn)
 	if (!is_served(mmu, rip))
 		return;
 	/* Nor could its stub run there. */
-	if (mmu->loaded && dmp_space_hides(mmu, dmp_table_of(mmu, mmu->loaded->table))) {
+	if (mmu->loaded && dmp_space_hides(mmu, dmp_loaded_top(mmu))) {
 		dmp_break(mmu, DMP_BROKEN_EXPOSED);
 		return;
 	}

@@ -5,7 +5,8 @@
  */
 #include "splicer/space.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/page.h"
+#include "mmu/walk.h"
 
 /* Software bits of the tree's entries (SDM vol. 3, 4.5.4: 11:9 ignored). */
 #define OWNED	(1ull << 9)	/* what the entry points to is freed with it */
@@ -21,23 +22,6 @@ static u64 *tree_root(const struct dmp_mmu *mmu)
 {
 	return mmu->splicer->space.root_hfn ?
 	       dmp_hfn_va(mmu, mmu->splicer->space.root_hfn) : NULL;
-}
-
-static u64 alloc_page(struct dmp_mmu *mmu)
-{
-	u64 hfn = mmu->ops->alloc_page(mmu->host);
-
-	if (hfn)
-		mmu->pages++;
-	else
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
-	return hfn;
-}
-
-static void free_page(struct dmp_mmu *mmu, u64 hfn)
-{
-	mmu->ops->free_page(mmu->host, hfn);
-	mmu->pages--;
 }
 
 /*
@@ -142,7 +126,7 @@ void dmp_space_look_at(struct dmp_mmu *mmu, struct dmp_table *table, unsigned in
 
 bool dmp_space_start(struct dmp_mmu *mmu)
 {
-	mmu->splicer->space.root_hfn = alloc_page(mmu);
+	mmu->splicer->space.root_hfn = dmp_page_alloc(mmu);
 	mmu->splicer->space.version = 1;
 	look_at_all(mmu);
 	return mmu->splicer->space.root_hfn;
@@ -159,9 +143,9 @@ static void free_tree(struct dmp_mmu *mmu, u64 hfn, unsigned int level)
 		if (level > 1)
 			free_tree(mmu, dmp_pte_gfn(table[i]), level - 1);
 		else
-			free_page(mmu, dmp_pte_gfn(table[i]));
+			dmp_page_free(mmu, dmp_pte_gfn(table[i]));
 	}
-	free_page(mmu, hfn);
+	dmp_page_free(mmu, hfn);
 }
 
 void dmp_space_destroy(struct dmp_mmu *mmu)
@@ -173,7 +157,7 @@ void dmp_space_destroy(struct dmp_mmu *mmu)
 		free_tree(mmu, space->root_hfn, mmu->paging.levels);
 	for (level = 0; level < DMP_LEVEL_MAX; level++)
 		if (space->zero_hfn[level])
-			free_page(mmu, space->zero_hfn[level]);
+			dmp_page_free(mmu, space->zero_hfn[level]);
 	__builtin_memset(space, 0, sizeof(*space));
 }
 
@@ -208,7 +192,7 @@ static u64 *make_entry(struct dmp_mmu *mmu, u64 gva, unsigned int level)
 		if (at == level)
 			break;
 		if (!*entry) {
-			hfn = alloc_page(mmu);
+			hfn = dmp_page_alloc(mmu);
 			if (!hfn)
 				return NULL;
 			*entry = link_to(hfn) | OWNED;
@@ -309,7 +293,7 @@ static u64 zero_table(struct dmp_mmu *mmu, unsigned int level)
 	below = level ? zero_table(mmu, level - 1) : 0;
 	if (level && !below)
 		return 0;
-	hfn = alloc_page(mmu);
+	hfn = dmp_page_alloc(mmu);
 	if (!hfn)
 		return 0;
 	table = dmp_hfn_va(mmu, hfn);
@@ -487,7 +471,7 @@ bool dmp_space_sync(struct dmp_mmu *mmu)
 
 unsigned int dmp_space_free_tops(const struct dmp_mmu *mmu, unsigned int count)
 {
-	const struct dmp_table *root = dmp_table_of(mmu, mmu->loaded->table);
+	const struct dmp_table *root = dmp_loaded_top(mmu);
 	const u64 *tree = tree_root(mmu);
 	unsigned int i, run = 0;
 
@@ -498,19 +482,15 @@ unsigned int dmp_space_free_tops(const struct dmp_mmu *mmu, unsigned int count)
 
 bool dmp_space_is_free(const struct dmp_mmu *mmu, u64 gva)
 {
-	const struct dmp_table *table = dmp_table_of(mmu, mmu->loaded->table);
-	unsigned int index;
-	u64 machine;
+	struct dmp_walk w;
 
-	for (;;) {
-		index = dmp_index(gva, table->level);
-		machine = table->entries[index];
-		if (!machine || machine == dmp_space_entry(mmu, table, index))
-			return !table->guest[index];
-		if (table->level <= 2 || dmp_is_trap(&mmu->paging, machine))
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva) {
+		if (!w.table->guest)
 			return false;
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-		if (!table || !table->guest)
+		if (!w.entry || w.entry == dmp_space_entry(mmu, w.table, w.index))
+			return !w.table->guest[w.index];
+		if (w.level == 2)
 			return false;
 	}
+	return false;
 }

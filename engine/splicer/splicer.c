@@ -7,8 +7,9 @@
 #include "splicer/cache.h"
 #include "splicer/pool.h"
 #include "splicer/space.h"
-#include "mmu/table.h"
+#include "mmu/page.h"
 #include "splicer/target.h"
+#include "mmu/walk.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 #define LARGE_PAGE	(1ull << 21)
@@ -192,17 +193,14 @@ static enum dmp_start_refusal place_private(struct dmp_mmu *mmu,
 
 void *dmp_splicer_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags)
 {
-	u64 hfn = mmu->ops->alloc_page(mmu->host);
+	u64 hfn = dmp_page_alloc(mmu);
 
-	if (!hfn) {
-		dmp_break(mmu, DMP_BROKEN_NO_MEMORY);
+	if (!hfn)
 		return NULL;
-	}
 	if (!dmp_space_map(mmu, gva, hfn, flags | DMP_SPACE_OWNED)) {
-		mmu->ops->free_page(mmu->host, hfn);
+		dmp_page_free(mmu, hfn);
 		return NULL;
 	}
-	mmu->pages++;
 	return dmp_hfn_va(mmu, hfn);
 }
 
@@ -324,7 +322,7 @@ static enum dmp_start_refusal splice_handler(struct dmp_mmu *mmu,
 	if (!dmp_filter_deliver(splicer->filter, splicer->guarded,
 				splicer->filter_gva, splicer->deliver_gva))
 		return DMP_START_NO_ROOM;
-	splicer->handler_link = dmp_table_of(mmu, mmu->loaded->table)->
+	splicer->handler_link = dmp_loaded_top(mmu)->
 		entries[dmp_index(prologue->rip, mmu->paging.levels)];
 	return DMP_START_OK;
 }
@@ -410,8 +408,7 @@ void dmp_splicer_destroy(struct dmp_mmu *mmu)
 	for (i = 0; i < DMP_CODES_MAX; i++) {
 		if (!splicer->code[i].hfn)
 			continue;
-		mmu->ops->free_page(mmu->host, splicer->code[i].hfn);
-		mmu->pages--;
+		dmp_page_free(mmu, splicer->code[i].hfn);
 		splicer->code[i].hfn = 0;
 	}
 	dmp_pool_destroy(mmu);
@@ -490,23 +487,16 @@ static void show_root(struct dmp_mmu *mmu, struct dmp_root *root,
 bool dmp_splicer_suits(const struct dmp_mmu *mmu, const struct dmp_table *table)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
-	u64 gva = splicer->prologue.rip, machine;
+	u64 gva = splicer->prologue.rip;
+	struct dmp_walk w;
 
-	machine = table->entries[dmp_index(gva, table->level)];
-	if (machine == splicer->handler_link)
+	if (table->entries[dmp_index(gva, table->level)] == splicer->handler_link)
 		return true;
-	for (;;) {
-		if (!(machine & DMP_PTE_P) || dmp_is_trap(&mmu->paging, machine) ||
-		    machine & DMP_PTE_NX)
+	dmp_for_each_level(&w, mmu, table, gva)
+		if (w.entry & DMP_PTE_NX)
 			return true;
-		if (table->level == 1)
-			break;
-		table = dmp_table_by_hfn(mmu, dmp_pte_gfn(machine));
-		if (!table)
-			return true;
-		machine = table->entries[dmp_index(gva, table->level)];
-	}
-	return dmp_pte_gfn(machine) == splicer->code[splicer->prologue.code].hfn;
+	return w.end != DMP_WALK_LEAF ||
+	       dmp_pte_gfn(w.entry) == splicer->code[splicer->prologue.code].hfn;
 }
 
 bool dmp_splicer_try_root(struct dmp_mmu *mmu, struct dmp_root *root,
@@ -538,7 +528,7 @@ void dmp_splicer_settle(struct dmp_mmu *mmu)
 	dmp_lidt_settle(mmu);
 	if (mmu->broken || !dmp_pool_settle(mmu) || !dmp_space_sync(mmu))
 		return;
-	table = dmp_table_of(mmu, mmu->loaded->table);
+	table = dmp_loaded_top(mmu);
 	if (!dmp_splicer_suits(mmu, table)) {
 		dmp_break(mmu, DMP_BROKEN_CODE);
 		return;

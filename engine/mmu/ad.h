@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Setting A and D in the guest's own entries, as the CPU does when it walks them (SDM
+ * vol. 3, 4.8): all that the VMM writes into guest tables by itself. The guest may be
+ * told of neither, so the entry has to be what it was taken for when they are set.
+ */
+#ifndef DMP_AD_H
+#define DMP_AD_H
+
+#include "mmu/table.h"
+
+/* Set @bits in @entry, which has been @value; false: it is not any more. */
+static inline bool dmp_ad_set(u64 *entry, u64 value, u64 bits)
+{
+	return __atomic_compare_exchange_n(entry, &value, value | bits, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* A and D that the entry @guest of @table, if a supervisor's, should have. */
+static inline u64 dmp_ad_lacks(const struct dmp_mmu *mmu,
+			       const struct dmp_table *table, u64 guest)
+{
+	if (!table->guest || !(guest & DMP_PTE_P) ||
+	    dmp_pte_has_rsvd(&mmu->paging, guest, table->level))
+		return 0;
+	return dmp_pte_wants_ad(guest, dmp_pte_is_leaf(guest, table->level));
+}
+
+#endif /* DMP_AD_H */
