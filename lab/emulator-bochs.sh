@@ -14,8 +14,7 @@ emulator_check() {
 	[ -z "$gdb" ] || fail "machine $machine: Bochs has no gdb stub"
 	[ "${cpus:-1}" = 1 ] || fail "machine $machine has one CPU"
 	[ -n "$(command -v bochs-bin)" ] || fail "no Bochs; run 'make setup'"
-	# Without a real-time clock Linux looks for one with 40,000 exits, half of a boot's.
-	LAB_CHANNEL=port vmm_rtc=on
+	LAB_CHANNEL=port
 	guest_cmdline="$BOCHS_WORDS $guest_cmdline"
 	send=$BUILD/lab/lab-send
 	if [ ! "$send" -nt "$BOCHS/send.c" ]; then
