@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Setting A and D in the guest's own entries, as the CPU does when it walks them (SDM
- * vol. 3, 4.8): all that the VMM writes into guest tables by itself. The guest may be
- * told of neither, so the entry has to be what it was taken for when they are set.
+ * vol. 3, 4.8): all that the VMM writes into guest tables by itself. A device may write
+ * the entry meanwhile, so they are set only where it still is what it was taken for.
  */
 #ifndef DMP_AD_H
 #define DMP_AD_H
