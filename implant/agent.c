@@ -18,7 +18,7 @@
  */
 #include "code/agent.h"
 #include "agent_env.h"
-#include "mmu/machine.h"
+#include "mmu/state.h"
 
 /* A guest entry whose frame has a record: see struct dmp_implant. */
 #define KEPT		(DMP_PTE_NX | DMP_PTE_G | DMP_PTE_US)

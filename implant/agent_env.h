@@ -6,7 +6,7 @@
 #ifndef DMP_AGENT_ENV_H
 #define DMP_AGENT_ENV_H
 
-#include "mmu/machine.h"
+#include "mmu/state.h"
 
 /* Stores before it are done before those behind it: x86 needs no more. */
 #define agent_barrier()	__asm__ volatile("" ::: "memory")

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The agent's part for roots: one that is not loaded, and has lost the last entry it
- * had for user space, is let go of, as let_go() of engine/mmu/root.c does. Its process has
- * ended; its page will be written when it is used again, and that would trap. Part of
- * agent.c, which includes it.
+ * had for user space, is let go of, as dmp_root_let_go() does (engine/mmu/drop.c). Its
+ * process has ended; its page will be written when it is used again, and that would
+ * trap. Part of agent.c, which includes it.
  */
 #ifndef DMP_AGENT_ROOT_H
 #define DMP_AGENT_ROOT_H

@@ -27,7 +27,7 @@ struct status_counts {
 	size_t n;
 };
 
-/* What an audit found: struct dmp_finding of engine/mmu/machine.h. */
+/* What an audit found: struct dmp_finding of engine/mmu/state.h. */
 struct status_finding {
 	char what[96];
 	u64 gfn, level, index, guest, machine;

@@ -21,7 +21,7 @@
 #define DMP_SPLIT_WAYS		2
 #define DMP_FRAME_BYTES		24	/* sizeof(struct dmp_frame) */
 
-/* Of struct dmp_frame, what stubs touch; see machine.h. */
+/* Of struct dmp_frame, what stubs touch; see mmu/state.h. */
 #define DMP_FRAME_LEAF		0	/* u64: hfn << 12 | P | A | D, and RW */
 					/*   unless writes must trap; 0: no RAM */
 #define DMP_FRAME_WRITABLE	12	/* u32 */

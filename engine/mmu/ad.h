@@ -7,7 +7,7 @@
 #ifndef DMP_AD_H
 #define DMP_AD_H
 
-#include "mmu/table.h"
+#include "mmu/state.h"
 
 /* Set @bits in @entry, which has been @value; false: it is not any more. */
 static inline bool dmp_ad_set(u64 *entry, u64 value, u64 bits)
@@ -24,6 +24,26 @@ static inline u64 dmp_ad_lacks(const struct dmp_mmu *mmu,
 	    dmp_pte_has_rsvd(&mmu->paging, guest, table->level))
 		return 0;
 	return dmp_pte_wants_ad(guest, dmp_pte_is_leaf(guest, table->level));
+}
+
+/*
+ * Set the A and D that supervisor entries have set at once. Only in tables
+ * that the loaded root reaches: others may be memory that the guest has
+ * freed and uses for data by now, where no bit may be touched.
+ */
+static inline u64 dmp_ad_set_supervisor(struct dmp_mmu *mmu, struct dmp_table *table,
+					unsigned int index, u64 guest)
+{
+	u64 want;
+
+	want = dmp_ad_lacks(mmu, table, guest);
+	mmu->waiting |= want && !mmu->trusted;
+	mmu->look |= want && !mmu->trusted;
+	if (!want || !mmu->trusted)
+		return guest;
+	if (!dmp_ad_set(&table->guest[index], guest, want))
+		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
+	return guest | want;
 }
 
 #endif /* DMP_AD_H */

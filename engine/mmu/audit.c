@@ -6,7 +6,10 @@
  * Counts are checked without memory of their own: each thing counted takes one
  * from its count, all counts must then be zero, and each puts its one back.
  */
-#include "mmu/table.h"
+#include "mmu/leaf.h"
+#include "mmu/machine.h"
+#include "mmu/record.h"
+#include "mmu/scan.h"
 #include "mmu/tenant.h"
 
 static bool found(struct dmp_mmu *mmu, const char *what,

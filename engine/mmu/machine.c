@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Beginning and end of a set of machine tables, and looking through one.
+ * Beginning and end of a set of machine tables.
  */
+#include "mmu/machine.h"
 #include "mmu/page.h"
 #include "mmu/tenant.h"
 
@@ -27,41 +28,9 @@ const char *dmp_broken_name(enum dmp_broken why)
 	return why < DMP_BROKEN_REASONS ? name[why] : "unknown";
 }
 
-#define WORK_PAUSE	0x10000u	/* entries between two looks at the host */
-
-bool dmp_work(struct dmp_mmu *mmu, u32 n)
+void dmp_mmu_end(struct dmp_mmu *mmu, enum dmp_broken why)
 {
-	u64 was = mmu->work;
-
-	mmu->work += n;
-	if (mmu->work_max && mmu->work > mmu->work_max)
-		dmp_break(mmu, DMP_BROKEN_WORK);
-	else if ((was ^ mmu->work) >= WORK_PAUSE && mmu->ops->go_on &&
-		 !mmu->ops->go_on(mmu->host))
-		dmp_break(mmu, DMP_BROKEN_WORK);
-	return !mmu->broken;
-}
-
-unsigned int dmp_entries_next(const u64 *entries, unsigned int i)
-{
-	const u64 *e = entries + i, *end = entries + DMP_ENTRIES;
-	const unsigned int group = 16;
-	unsigned int k;
-	u64 any = 0;
-
-	for (; i % group; i++, e++)
-		if (DMP_READ_ONCE(*e))
-			return i;
-	for (; e < end; e += group) {
-#pragma GCC unroll 16
-		for (k = 0; k < group; k++)
-			any |= e[k];
-		if (any)
-			break;
-	}
-	while (e < end && !DMP_READ_ONCE(*e))
-		e++;
-	return e - entries;
+	dmp_break(mmu, why);
 }
 
 void dmp_mmu_destroy(struct dmp_mmu *mmu)

@@ -10,7 +10,7 @@
 #ifndef DMP_PAGE_H
 #define DMP_PAGE_H
 
-#include "mmu/table.h"
+#include "mmu/state.h"
 
 /* A zeroed page, its hfn; 0, and broken, when the host has none. */
 static inline __attribute__((always_inline)) u64 dmp_page_alloc(struct dmp_mmu *mmu)

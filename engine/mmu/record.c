@@ -1,12 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Table records: where they come from and where they go, and the table that a page is.
+ * Records: where those of tables come from and where they go; which frame, table or root
+ * one is looking for.
  */
 #include "mmu/page.h"
+#include "mmu/record.h"
+#include "mmu/scan.h"
 #include "mmu/tenant.h"
+
+_Static_assert(sizeof(struct dmp_frame) == 24,
+	       "frames are counted against 1 % of guest memory");
 
 _Static_assert(sizeof(struct dmp_table) << DMP_CHUNK_SHIFT <= DMP_PAGE_SIZE,
 	       "a chunk of tables is one page");
+
+const struct dmp_slot *dmp_slot_find(const struct dmp_mmu *mmu, u64 gfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < mmu->slots; i++)
+		if (gfn - mmu->slot[i].base_gfn < mmu->slot[i].npages)
+			return &mmu->slot[i];
+	return NULL;
+}
+
+struct dmp_frame *dmp_frame_find(const struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_slot *slot = dmp_slot_find(mmu, gfn);
+	struct dmp_frame *frame;
+
+	if (!slot)
+		return NULL;
+	frame = &slot->frames[gfn - slot->base_gfn];
+	return frame->leaf ? frame : NULL;
+}
+
+bool dmp_table_may_be(const struct dmp_mmu *mmu, u64 gfn)
+{
+	const struct dmp_slot *slot = dmp_slot_find(mmu, gfn);
+
+	return slot && !(slot->flags & DMP_SLOT_RO) &&
+	       slot->frames[gfn - slot->base_gfn].leaf;
+}
+
+struct dmp_table *dmp_table_find(const struct dmp_mmu *mmu, u64 gfn,
+				 unsigned int level)
+{
+	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
+	u32 id = frame ? frame->tables : 0;
+
+	while (id && dmp_table_of(mmu, id)->level != level)
+		id = dmp_table_of(mmu, id)->next;
+	return id ? dmp_table_of(mmu, id) : NULL;
+}
 
 static u32 hash_hfn(u64 hfn)
 {
@@ -144,5 +190,51 @@ void dmp_table_empty(struct dmp_table *table)
 	unsigned int i;
 
 	for (i = 0; i < DMP_ENTRIES; i++)
-		DMP_WRITE_ONCE(table->entries[i], 0);
+		dmp_entry_set(table, i, 0);
+}
+
+/*
+ * ---- Roots ----
+ */
+
+struct dmp_root *dmp_root_find(const struct dmp_mmu *mmu, u64 gfn)
+{
+	struct dmp_root *root = mmu->root_hash[gfn % DMP_ROOT_HASH];
+
+	while (root && root->gfn != gfn)
+		root = root->next;
+	return root;
+}
+
+struct dmp_root *dmp_root_of(struct dmp_mmu *mmu, const struct dmp_table *table)
+{
+	struct dmp_root *root = dmp_root_find(mmu, table->gfn);
+
+	return root && root->table == table->id ? root : NULL;
+}
+
+struct dmp_root *dmp_root_twin(const struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	struct dmp_root *other = dmp_root_find(mmu, root->gfn ^ 1);
+
+	return other && dmp_root_table(mmu, root)->pair == other->table &&
+	       dmp_root_table(mmu, other)->pair == root->table ? other : NULL;
+}
+
+void dmp_root_hash(struct dmp_mmu *mmu, struct dmp_root *root)
+{
+	struct dmp_root **head = &mmu->root_hash[root->gfn % DMP_ROOT_HASH];
+
+	root->next = *head;
+	*head = root;
+}
+
+void dmp_root_unhash(struct dmp_mmu *mmu, const struct dmp_root *root)
+{
+	struct dmp_root **link = &mmu->root_hash[root->gfn % DMP_ROOT_HASH];
+
+	while (*link && *link != root)
+		link = &(*link)->next;
+	if (*link)
+		*link = root->next;
 }

@@ -10,7 +10,9 @@
 #ifndef DMP_TENANT_H
 #define DMP_TENANT_H
 
-#include "mmu/machine.h"
+#include "mmu/state.h"
+
+struct dmp_write;
 
 /*
  * ---- Pages ----

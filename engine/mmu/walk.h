@@ -11,7 +11,7 @@
 #ifndef DMP_WALK_H
 #define DMP_WALK_H
 
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 enum dmp_walk_end {
 	DMP_WALK_LEAF,		/* a level-1 entry that maps a page */
@@ -68,5 +68,21 @@ static inline void dmp_walk_down(struct dmp_walk *w)
 
 #define dmp_for_each_level(w, mmu, top, gva) \
 	for (dmp_walk_start(w, mmu, top, gva); (w)->table; dmp_walk_down(w))
+
+/*
+ * The level-1 table and index through which the loaded root maps @gva; NULL
+ * when nothing of the guest's is mapped there.
+ */
+static inline struct dmp_table *dmp_table_walk(const struct dmp_mmu *mmu,
+					       u64 gva, unsigned int *index)
+{
+	struct dmp_walk w;
+
+	*index = dmp_index(gva, 1);
+	dmp_for_each_level(&w, mmu, dmp_loaded_top(mmu), gva)
+		if (w.level == 1)
+			return w.table;
+	return NULL;
+}
 
 #endif /* DMP_WALK_H */

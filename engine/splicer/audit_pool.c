@@ -6,7 +6,7 @@
 #include "splicer/pool.h"
 #include "splicer/space.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 static bool is_empty(const struct dmp_table *table)
 {

@@ -5,7 +5,8 @@
 #include "splicer/cache.h"
 #include "splicer/space.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
+#include "mmu/walk.h"
 #include "splicer/target.h"
 
 /*

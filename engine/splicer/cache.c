@@ -4,6 +4,8 @@
  */
 #include "splicer/cache.h"
 #include "splicer/splicer.h"
+#include "mmu/leaf.h"
+#include "mmu/record.h"
 #include "mmu/walk.h"
 
 static struct dmp_implant *implant_of(const struct dmp_mmu *mmu)

@@ -4,7 +4,11 @@
  */
 #include "splicer/code_page.h"
 #include "splicer/splicer.h"
+#include "mmu/hold.h"
+#include "mmu/leaf.h"
+#include "mmu/machine.h"
 #include "mmu/page.h"
+#include "mmu/record.h"
 #include "mmu/walk.h"
 
 static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)

@@ -58,7 +58,7 @@ void dmp_code_put(struct dmp_mmu *mmu, struct dmp_code_page *code);
  */
 void dmp_code_sync(struct dmp_mmu *mmu);
 
-/* For table.c and fault.c. */
+/* For tenant.c: see mmu/tenant.h. */
 u64 dmp_code_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 		  unsigned int index, u64 machine);
 bool dmp_code_is_copy(const struct dmp_mmu *mmu, const struct dmp_frame *frame,

@@ -6,7 +6,10 @@
 #include "splicer/code_page.h"
 #include "insn/insn.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/hold.h"
+#include "mmu/record.h"
+#include "mmu/scan.h"
+#include "mmu/walk.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 

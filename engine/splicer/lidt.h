@@ -14,7 +14,7 @@
 #ifndef DMP_LIDT_H
 #define DMP_LIDT_H
 
-#include "mmu/machine.h"
+#include "mmu/state.h"
 
 #define DMP_LIDTS_MAX		48
 #define DMP_LIDT_LEFT_MAX	64
@@ -38,7 +38,7 @@ struct dmp_lidts {
 };
 
 /*
- * For table.c: a leaf that maps code (dmp_pte_is_code()) has come; one of the
+ * For tenant.c: a leaf that maps code (dmp_pte_is_code()) has come; one of the
  * watched frame @gfn has gone.
  */
 void dmp_lidt_come(struct dmp_mmu *mmu);

@@ -4,7 +4,7 @@
  */
 #include "splicer/pool.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 /* Refilled to half when it has less than a quarter. */
 #define READY_LEAST	(DMP_POOL_MAX / 4)

@@ -4,7 +4,7 @@
  */
 #include "splicer/room.h"
 #include "splicer/space.h"
-#include "mmu/table.h"
+#include "mmu/state.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 

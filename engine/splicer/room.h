@@ -8,7 +8,7 @@
  * told from INT3s of its own, see dmp_site_remember().) It costs an instruction;
  * and where no such address is to be had the splice leads to the stub itself.
  *
- * All calls as in machine.h: vCPUs outside of the guest, one lock.
+ * All calls as in mmu/machine.h: vCPUs outside of the guest, one lock.
  */
 #ifndef DMP_ROOM_H
 #define DMP_ROOM_H

@@ -7,7 +7,7 @@
 #include "splicer/room.h"
 #include "splicer/space.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/state.h"
 
 const char *dmp_site_state_name(enum dmp_site_state state)
 {

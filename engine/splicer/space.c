@@ -6,6 +6,8 @@
 #include "splicer/space.h"
 #include "splicer/splicer.h"
 #include "mmu/page.h"
+#include "mmu/record.h"
+#include "mmu/scan.h"
 #include "mmu/walk.h"
 
 /* Software bits of the tree's entries (SDM vol. 3, 4.5.4: 11:9 ignored). */
@@ -92,7 +94,7 @@ static void hide_private(struct dmp_mmu *mmu, struct dmp_table *table)
 
 	for (i = DMP_ENTRIES / 2; tree && i < DMP_ENTRIES; i++)
 		if (is_private_top(mmu, i) && tree[i] && table->entries[i] == tree[i])
-			dmp_table_overlay(table, i, 0);
+			dmp_entry_set(table, i, 0);
 	dmp_flush(mmu);
 }
 
@@ -413,7 +415,7 @@ static bool overlay_add(struct dmp_mmu *mmu, struct dmp_table *table,
 		};
 		table->flags |= DMP_TABLE_OVERLAID;
 	}
-	dmp_table_overlay(table, index, machine);
+	dmp_entry_set(table, index, machine);
 	return true;
 }
 

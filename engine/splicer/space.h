@@ -8,12 +8,12 @@
  * pushes the overlay one level down, and where that cannot be the set of
  * machine tables is broken (DMP_BROKEN_ADDRESS).
  *
- * All calls as in machine.h: vCPUs outside of the guest, one lock.
+ * All calls as in mmu/machine.h: vCPUs outside of the guest, one lock.
  */
 #ifndef DMP_SPACE_H
 #define DMP_SPACE_H
 
-#include "mmu/machine.h"
+#include "mmu/state.h"
 
 /* Part of the implant's space shown in a table that is no root. */
 struct dmp_overlay {
@@ -104,7 +104,7 @@ bool dmp_space_hides(const struct dmp_mmu *mmu, const struct dmp_table *table);
 bool dmp_space_knows(const struct dmp_mmu *mmu, const struct dmp_table *table);
 
 /*
- * For table.c: what entry @index of @table is while the guest's is not
+ * For tenant.c: what entry @index of @table is while the guest's is not
  * present; whether @machine there is an overlay; @table is no more.
  */
 u64 dmp_space_entry(const struct dmp_mmu *mmu, const struct dmp_table *table,

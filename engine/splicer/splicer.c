@@ -7,9 +7,14 @@
 #include "splicer/cache.h"
 #include "splicer/pool.h"
 #include "splicer/space.h"
+#include "mmu/hold.h"
 #include "mmu/page.h"
-#include "splicer/target.h"
+#include "mmu/record.h"
+#include "mmu/scan.h"
+#include "mmu/settle.h"
+#include "mmu/table.h"
 #include "mmu/walk.h"
+#include "splicer/target.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 #define LARGE_PAGE	(1ull << 21)

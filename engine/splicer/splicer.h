@@ -5,7 +5,7 @@
  * it sees it executed), cache.h (what stubs know), splice.h and stub.h (what
  * is written), filter.h (what stands before the guest's #PF handler).
  *
- * Calls as in machine.h, but for dmp_splicer_leave().
+ * Calls as in mmu/machine.h, but for dmp_splicer_leave().
  */
 #ifndef DMP_SPLICER_H
 #define DMP_SPLICER_H
@@ -254,7 +254,7 @@ void dmp_splicer_hide(struct dmp_mmu *mmu, u64 hfn);
 /* A new page of table records: likewise. */
 bool dmp_splicer_show_chunk(struct dmp_mmu *mmu, u32 chunk);
 
-/* At the end of each call from outside; root.c. */
+/* For tenant.c: at the end of each call from outside. */
 void dmp_splicer_settle(struct dmp_mmu *mmu);
 
 /* Splices that bytes [first, end) of code page @code touch are undone. */

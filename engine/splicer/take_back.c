@@ -4,7 +4,7 @@
  */
 #include "splicer/space.h"
 #include "splicer/splicer.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 static bool take_back_word(struct dmp_mmu *mmu, const struct dmp_agent_change *change)
 {

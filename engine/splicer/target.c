@@ -5,7 +5,8 @@
 #include "splicer/target.h"
 #include "splicer/cache.h"
 #include "splicer/space.h"
-#include "mmu/table.h"
+#include "mmu/drop.h"
+#include "mmu/record.h"
 
 /* Whether @target's root is what it was, and may be loaded just so. */
 static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)

@@ -3,6 +3,7 @@
  * Who in the splicer hears what machine tables tell; see mmu/tenant.h. Nothing is done
  * here.
  */
+#include "mmu/machine.h"
 #include "mmu/tenant.h"
 #include "splicer/cache.h"
 #include "splicer/code_page.h"

@@ -12,7 +12,6 @@
 #include "engine.h"
 #include "mmu.h"
 #include "splicer/space.h"
-#include "mmu/table.h"
 
 static const char * const kind_name[DMP_KIND_COUNT] = {
 	[DMP_KIND_NONE]		= "none",

@@ -11,7 +11,7 @@
 #include <unicorn/unicorn.h>
 
 #include "code/filter.h"
-#include "mmu/machine.h"
+#include "mmu/state.h"
 
 #define GFNS		32u	/* guest frames: all that frame_mask can make */
 #define HFNS		48u	/* host frames; 0 is not in the window */

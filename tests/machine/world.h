@@ -16,7 +16,7 @@
 #define DMP_TEST_WORLD_H
 
 #include <unicorn/unicorn.h>
-#include "mmu/machine.h"
+#include "mmu/state.h"
 #include "code/stub.h"
 
 enum { REF, DMP, CPUS };

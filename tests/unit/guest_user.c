@@ -4,7 +4,8 @@
  * that move or are shared.
  */
 #include "guest_parts.h"
-#include "mmu/table.h"
+#include "mmu/live.h"
+#include "mmu/record.h"
 
 /* The guest's page-fault handler; false: nothing it would mend. */
 static bool handle_fault(struct guest *g, u64 gva, u32 error)

@@ -8,7 +8,7 @@
 #ifndef MODEL_H
 #define MODEL_H
 
-#include "mmu/machine.h"
+#include "mmu/state.h"
 #include "splicer/space.h"
 #include "splicer/splicer.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "mmu/table.h"
+#include "mmu/state.h"
 
 /* In place of implant/agent_env.h. */
 #define DMP_AGENT_ENV_H

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "mmu/table.h"
+#include "mmu/state.h"
 #include "oracle.h"
 
 /*

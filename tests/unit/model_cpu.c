@@ -4,7 +4,7 @@
  */
 #include "model_parts.h"
 #include "oracle.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
 
 #define RETRIES	3
 

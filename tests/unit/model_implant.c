@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
+#include "mmu/scan.h"
 #include "splicer/target.h"
 
 u64 m_machine_leaf(struct machine *m, u64 gva)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 /* What of a user leaf a stub looks at, and keeps; stub_follow.c. */
 #define LEAF_OK		(DMP_PTE_P | DMP_PTE_US | DMP_PTE_A)

@@ -18,7 +18,8 @@
 #include "model_parts.h"
 #include "splicer/pool.h"
 #include "splicer_case.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
+#include "mmu/walk.h"
 
 /* What is done again and again: @undo makes it possible anew. */
 struct deed {

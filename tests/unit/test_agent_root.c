@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include "agent_case.h"
 #include "guest_parts.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 #define USER	7	/* where they have user space */
 

@@ -13,7 +13,8 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
+#include "mmu/record.h"
 
 /*
  * ---- What stubs know ----

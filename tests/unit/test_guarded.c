@@ -14,7 +14,9 @@
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
+#include "mmu/record.h"
+#include "mmu/settle.h"
 #include "splicer/target.h"
 
 #define USER_TOP	7u	/* an entry that the guest leaves alone */

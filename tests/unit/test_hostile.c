@@ -17,7 +17,7 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "mmu/table.h"
+#include "mmu/state.h"
 
 static struct text t;
 

@@ -13,7 +13,7 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "mmu/table.h"
+#include "mmu/record.h"
 
 static struct text t;
 

@@ -12,7 +12,8 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
+#include "mmu/record.h"
 
 static u64 env(const char *name, u64 otherwise)
 {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "mmu/machine.h"
+#include "mmu/state.h"
 #include "oracle.h"
 
 #define TRAP_BIT	(1ull << 51)

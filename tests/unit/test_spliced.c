@@ -15,7 +15,7 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
 
 static u64 env(const char *name, u64 otherwise)
 {

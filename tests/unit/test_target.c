@@ -12,7 +12,8 @@
 #include <cmocka.h>
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
+#include "mmu/record.h"
 #include "splicer/target.h"
 
 static const struct dmp_cr3_target *shown(u64 gfn)

@@ -14,7 +14,8 @@
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
-#include "mmu/table.h"
+#include "mmu/machine.h"
+#include "mmu/record.h"
 
 #define LINK	((u64)(P | RW | US | A))
 
