@@ -191,6 +191,9 @@ bool dmp_stub_leave(const struct dmp_stub *stub, struct dmp_implant *implant,
 		    u32 offset, u64 regs[16], u64 *rflags,
 		    struct dmp_stub_exit *exit);
 
+/* The guest's address of what runs at @offset of @stub; 0: outside of the code. */
+u64 dmp_stub_home(const struct dmp_stub *stub, u32 offset);
+
 /**
  * dmp_stub_resume() - where in the stub an instruction under the splice is
  * @stub: of the splice

@@ -85,7 +85,7 @@ static void take(struct dmp_stub_build *b, u8 temp, s32 from, u32 to)
 }
 
 /*
- * The root is loaded, and the implant says so: what dmp_splicer_try_root() says.
+ * The root is loaded, and the implant says so: what dmp_view_try_root() says.
  * An exit in between is left with all of it said.
  */
 static void load_target(struct dmp_stub_build *b, const struct regs *r, u8 resume)

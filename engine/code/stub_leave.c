@@ -23,6 +23,18 @@ static const struct dmp_stub_row *find_row(const struct dmp_stub *stub,
 	return row;
 }
 
+static u64 home_of(const struct dmp_stub *stub, const struct dmp_stub_row *row)
+{
+	return row->flags & DMP_ROW_CALLED ? stub->callee : stub->site + row->resume;
+}
+
+u64 dmp_stub_home(const struct dmp_stub *stub, u32 offset)
+{
+	const struct dmp_stub_row *row = find_row(stub, offset);
+
+	return row ? home_of(stub, row) : 0;
+}
+
 /* The instruction under the splice that begins at @rip. */
 static const struct dmp_splice_insn *find_insn(const struct dmp_stub *stub,
 					       u64 rip, u32 *i)
@@ -85,8 +97,7 @@ bool dmp_stub_leave(const struct dmp_stub *stub, struct dmp_implant *implant,
 		return false;
 	*exit = (struct dmp_stub_exit){
 		.phase = row->phase,
-		.rip = row->flags & DMP_ROW_CALLED ? stub->callee :
-						     stub->site + row->resume,
+		.rip = home_of(stub, row),
 		.cr3 = DMP_REG_NONE,
 	};
 	if (row->flags & DMP_ROW_CR3 && find_insn(stub, exit->rip, &i))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Private to the decoder: its state while it reads (insn.c) and while it works
+ * Private to the decoder: its state while it reads (insn_decode.c) and while it works
  * out what was read (insn_operand.c).
  */
 #ifndef DMP_INSN_DECODER_H

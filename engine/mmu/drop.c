@@ -43,18 +43,16 @@ void dmp_drop_changed_all(struct dmp_mmu *mmu)
 	struct dmp_root *root;
 	unsigned int i;
 
-	for (i = 0; i < mmu->root_end; i++) {
-		root = dmp_root_nth(mmu, i);
+	dmp_for_each_root(root, i, mmu)
 		if (dmp_root_is_let_go(mmu, root))
 			drop_changed(mmu, root);
-	}
 }
 
 /* In the root that @gfn hung from last, and in the one beside: see dmp_root_twin(). */
 static void drop_changed_above(struct dmp_mmu *mmu, u64 gfn)
 {
 	const struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
-	const struct dmp_table *table, *parent;
+	const struct dmp_table *table;
 	struct dmp_root *root;
 	unsigned int i;
 	u64 top;
@@ -62,12 +60,10 @@ static void drop_changed_above(struct dmp_mmu *mmu, u64 gfn)
 	if (!frame->tables)
 		return;
 	table = dmp_table_of(mmu, frame->tables);
-	while (!(table->flags & DMP_TABLE_ROOT)) {
-		parent = dmp_table_of(mmu, table->parent);
-		if (!parent->id || parent->level != table->level + 1u)
-			return;
-		table = parent;
-	}
+	while (table && !(table->flags & DMP_TABLE_ROOT))
+		table = dmp_table_parent(mmu, table);
+	if (!table)
+		return;
 	top = table->gfn;
 	for (i = 0; i < 2; i++) {
 		root = dmp_root_find(mmu, top ^ i);
@@ -176,12 +172,9 @@ struct dmp_root *dmp_root_oldest(struct dmp_mmu *mmu)
 	struct dmp_root *oldest = NULL, *root;
 	u32 i;
 
-	for (i = 0; i < mmu->root_end; i++) {
-		root = dmp_root_nth(mmu, i);
-		if (root->table && root != mmu->loaded &&
-		    (!oldest || root->stamp < oldest->stamp))
+	dmp_for_each_root(root, i, mmu)
+		if (root != mmu->loaded && (!oldest || root->stamp < oldest->stamp))
 			oldest = root;
-	}
 	return oldest;
 }
 

@@ -5,15 +5,6 @@
 #include "mmu/live.h"
 #include "mmu/record.h"
 
-static bool links(const struct dmp_mmu *mmu, const struct dmp_table *parent,
-		  unsigned int index, const struct dmp_table *table)
-{
-	u64 machine = parent->entries[index];
-
-	return machine & DMP_PTE_P && !dmp_is_trap(&mmu->paging, machine) &&
-	       dmp_pte_gfn(machine) == table->hfn;
-}
-
 /*
  * Climb from @table to the root it hangs from. All that is held is followed;
  * only a root that was let go of may have changed unseen.
@@ -29,11 +20,11 @@ static enum dmp_life climb(struct dmp_mmu *mmu, struct dmp_table *table)
 	while (!(table->flags & DMP_TABLE_ROOT)) {
 		index = table->parent_index;
 		if (mmu->loaded &&
-		    links(mmu, dmp_root_table(mmu, mmu->loaded), index, table))
+		    dmp_table_links(mmu, dmp_loaded_top(mmu), index, table))
 			return DMP_LIVE_LOADED;
-		parent = dmp_table_of(mmu, table->parent);
-		if (table->links != 1 || !parent->id ||
-		    !links(mmu, parent, index, table))
+		parent = dmp_table_parent(mmu, table);
+		if (table->links != 1 || !parent ||
+		    !dmp_table_links(mmu, parent, index, table))
 			return DMP_LIFE_UNKNOWN;
 		table = parent;
 	}

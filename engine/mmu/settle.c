@@ -47,10 +47,11 @@ static void make_room(struct dmp_mmu *mmu)
 /* A leaf that waits for its D may be of any root but when one is loaded. */
 static void note_lazy_d(struct dmp_mmu *mmu)
 {
+	struct dmp_root *root;
 	unsigned int i;
 
-	for (i = 0; i < mmu->root_end; i++)
-		dmp_root_nth(mmu, i)->lazy_d = true;
+	dmp_for_each_root(root, i, mmu)
+		root->lazy_d = true;
 	mmu->lazy_d = false;
 }
 
@@ -67,13 +68,10 @@ static void settle_mixed(struct dmp_mmu *mmu)
 
 	mmu->mixed = false;
 	dmp_drop_changed_all(mmu);
-	for (i = 0; i < mmu->root_end && !mmu->broken; i++) {
-		root = dmp_root_nth(mmu, i);
-		if (!root->table)
-			continue;
+	dmp_for_each_root(root, i, mmu) {
 		table = dmp_root_table(mmu, root);
 		if (!(table->flags & DMP_TABLE_HELD) &&
-		    table->flags & DMP_TABLE_MIXED)
+		    table->flags & DMP_TABLE_MIXED && !mmu->broken)
 			dmp_root_evict(mmu, root);
 	}
 }

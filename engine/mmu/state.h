@@ -289,6 +289,22 @@ static inline struct dmp_root *dmp_root_nth(const struct dmp_mmu *mmu, u32 i)
 		[i & ((1u << DMP_ROOT_CHUNK_SHIFT) - 1)];
 }
 
+/* The first root in use from place *@i on, which becomes the one behind it; NULL: none. */
+static inline struct dmp_root *dmp_root_next(const struct dmp_mmu *mmu, u32 *i)
+{
+	struct dmp_root *root;
+
+	while (*i < mmu->root_end) {
+		root = dmp_root_nth(mmu, (*i)++);
+		if (root->table)
+			return root;
+	}
+	return NULL;
+}
+
+#define dmp_for_each_root(root, i, mmu) \
+	for ((i) = 0; ((root) = dmp_root_next(mmu, &(i)));)
+
 /* The top of @root, which is in use. */
 static inline struct dmp_table *dmp_root_table(const struct dmp_mmu *mmu,
 					       const struct dmp_root *root)

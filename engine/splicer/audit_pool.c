@@ -3,10 +3,9 @@
  * The audit of the pool of machine tables (pool.h), and of what the agent
  * counts.
  */
+#include "mmu/record.h"
 #include "splicer/pool.h"
 #include "splicer/space.h"
-#include "splicer/splicer.h"
-#include "mmu/record.h"
 
 static bool is_empty(const struct dmp_table *table)
 {
@@ -92,12 +91,9 @@ static const char *check_counts(const struct dmp_mmu *mmu,
 const char *dmp_pool_audit(const struct dmp_mmu *mmu)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
-	const struct dmp_agent *agent;
+	const struct dmp_agent *agent = &splicer->implant->agent;
 	const char *what;
 
-	if (!splicer)
-		return NULL;
-	agent = &splicer->implant->agent;
 	if (agent->ready_count > DMP_POOL_MAX || agent->freed_count > DMP_POOL_MAX)
 		return "pool of too many tables";
 	if (agent->logged)

@@ -2,22 +2,19 @@
 /*
  * The audit of what splicing adds: copies of code, overlays, what stubs know.
  */
-#include "splicer/cache.h"
-#include "splicer/space.h"
-#include "splicer/splicer.h"
 #include "mmu/record.h"
 #include "mmu/walk.h"
+#include "splicer/cache.h"
+#include "splicer/code_page.h"
+#include "splicer/hidden.h"
+#include "splicer/lidt.h"
+#include "splicer/overlay.h"
+#include "splicer/splicer.h"
 #include "splicer/target.h"
 
 /*
  * ---- Code ----
  */
-
-static const struct dmp_site *site_nth(const struct dmp_splicer *splicer,
-				       unsigned int i)
-{
-	return i < splicer->sites ? &splicer->site[i] : &splicer->prologue;
-}
 
 /* Whether byte @offset of code page @code belongs to a splice. */
 static bool is_spliced(const struct dmp_splicer *splicer, unsigned int code,
@@ -25,14 +22,11 @@ static bool is_spliced(const struct dmp_splicer *splicer, unsigned int code,
 {
 	u64 gva = splicer->code[code].gva + offset;
 	const struct dmp_site *site;
-	unsigned int i;
 
-	for (i = 0; i <= splicer->sites; i++) {
-		site = site_nth(splicer, i);
+	dmp_for_each_splice(site, splicer)
 		if (site->state == DMP_SITE_SPLICED && site->code == code &&
 		    gva - site->rip < site->stub.plan.len)
 			return true;
-	}
 	return false;
 }
 
@@ -41,14 +35,13 @@ static const char *check_sites(const struct dmp_splicer *splicer,
 {
 	const struct dmp_code_page *page = &splicer->code[code];
 	const struct dmp_site *site;
-	unsigned int i, sites = 0;
+	unsigned int sites = 0;
 	u64 offset;
 
-	for (i = 0; i <= splicer->sites; i++) {
-		site = site_nth(splicer, i);
+	dmp_for_each_splice(site, splicer) {
 		if (!site->shown || site->code != code)
 			continue;
-		/* Past ones, too: see dmp_site_remember(). */
+		/* Past ones, too: see dmp_site_restore_shown(). */
 		sites++;
 		if (site->state != DMP_SITE_SPLICED)
 			continue;
@@ -98,9 +91,8 @@ static const char *check_code_leaf(const struct dmp_mmu *mmu,
 	       "code page does not show its copy";
 }
 
-static const char *check_code(const struct dmp_mmu *mmu, unsigned int i)
+static const char *check_code(const struct dmp_mmu *mmu, const struct dmp_code_page *code)
 {
-	const struct dmp_code_page *code = &mmu->splicer->code[i];
 	const struct dmp_frame *frame = dmp_frame_find(mmu, code->gfn);
 	struct dmp_leaf leaf = { code->table, code->index };
 	const char *what;
@@ -110,9 +102,9 @@ static const char *check_code(const struct dmp_mmu *mmu, unsigned int i)
 		return "code page of a frame that is not held";
 	if (code->pristine != dmp_hfn_va(mmu, dmp_frame_hfn(frame)))
 		return "code page of another frame";
-	what = check_sites(mmu->splicer, i);
+	what = check_sites(mmu->splicer, code->id);
 	if (!what)
-		what = check_copy(mmu->splicer, i);
+		what = check_copy(mmu->splicer, code->id);
 	if (!what)
 		what = check_code_leaf(mmu, code, &leaf);
 	for (k = 0; k < DMP_CODE_ALIASES && !what; k++)
@@ -131,8 +123,7 @@ static const char *check_code_frames(const struct dmp_mmu *mmu, u64 *gfn)
 			*gfn = slot->base_gfn + i;
 			if (slot->frames[i].code && !slot->frames[i].lidt &&
 			    !dmp_code_pages_of(mmu, *gfn) &&
-			    !(mmu->splicer->gate_table &&
-			      mmu->splicer->gate_gfn == *gfn))
+			    !dmp_gate_is_in(mmu->splicer, *gfn))
 				return "frame held for code that is gone";
 		}
 	return NULL;
@@ -260,10 +251,11 @@ static const char *check_hidden(const struct dmp_mmu *mmu, u64 *gfn)
 	unsigned int k;
 	u32 i;
 
-	for (i = 0; mmu->splicer->guarded && i < mmu->root_end; i++) {
-		root = dmp_root_nth(mmu, i);
-		table = root->table ? dmp_table_of(mmu, root->table) : NULL;
-		if (!table || !(table->flags & DMP_TABLE_HELD))
+	if (!mmu->splicer->guarded)
+		return NULL;
+	dmp_for_each_root(root, i, mmu) {
+		table = dmp_root_table(mmu, root);
+		if (!(table->flags & DMP_TABLE_HELD))
 			continue;
 		*gfn = root->gfn;
 		if (!dmp_space_knows(mmu, table))
@@ -280,17 +272,15 @@ const char *dmp_splicer_audit(struct dmp_mmu *mmu, u64 *gfn)
 {
 	const struct dmp_splicer *splicer = mmu->splicer;
 	const struct dmp_space *space = &mmu->splicer->space;
+	const struct dmp_code_page *code;
 	const char *what;
-	unsigned int i;
 
 	*gfn = 0;
-	if (!splicer || !splicer->active)
+	if (!splicer->active)
 		return NULL;
-	for (i = 0; i < DMP_CODES_MAX; i++) {
-		if (!splicer->code[i].hfn)
-			continue;
-		*gfn = splicer->code[i].gfn;
-		what = check_code(mmu, i);
+	dmp_for_each_code(code, mmu->splicer) {
+		*gfn = code->gfn;
+		what = check_code(mmu, code);
 		if (what)
 			return what;
 	}

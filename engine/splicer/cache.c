@@ -2,11 +2,11 @@
 /*
  * The tagged cache; see cache.h.
  */
-#include "splicer/cache.h"
-#include "splicer/splicer.h"
 #include "mmu/leaf.h"
+#include "mmu/live.h"
 #include "mmu/record.h"
 #include "mmu/walk.h"
+#include "splicer/cache.h"
 
 static struct dmp_implant *implant_of(const struct dmp_mmu *mmu)
 {
@@ -195,10 +195,8 @@ static u64 kernel_gva(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
 		index = table->parent_index;
 		if (table->level == mmu->paging.levels - 1u)
 			break;
-		parent = dmp_table_of(mmu, table->parent);
-		if (!parent->id || parent->level != table->level + 1u ||
-		    !(parent->entries[index] & DMP_PTE_P) ||
-		    dmp_pte_gfn(parent->entries[index]) != table->hfn)
+		parent = dmp_table_parent(mmu, table);
+		if (!parent || !dmp_table_links(mmu, parent, index, table))
 			return 0;
 	}
 	return index == mmu->splicer->cache_top &&

@@ -11,7 +11,7 @@
 #ifndef DMP_CACHE_H
 #define DMP_CACHE_H
 
-#include "mmu/state.h"
+#include "splicer/state.h"
 
 /* Forget everything. */
 void dmp_cache_flush(struct dmp_mmu *mmu);

@@ -2,19 +2,12 @@
 /*
  * Copies of spliced code pages; see code_page.h.
  */
-#include "splicer/code_page.h"
-#include "splicer/splicer.h"
 #include "mmu/hold.h"
 #include "mmu/leaf.h"
-#include "mmu/machine.h"
 #include "mmu/page.h"
 #include "mmu/record.h"
 #include "mmu/walk.h"
-
-static bool is_gate(const struct dmp_splicer *splicer, u64 gfn)
-{
-	return splicer->gate_table && splicer->gate_gfn == gfn;
-}
+#include "splicer/code_page.h"
 
 static struct dmp_leaf *alias_of(struct dmp_code_page *code,
 				 const struct dmp_table *table,
@@ -59,12 +52,10 @@ bool dmp_code_is_copy(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
 		      u64 machine)
 {
 	const struct dmp_code_page *code;
-	unsigned int i;
 
 	if (!frame->code)
 		return false;
-	code = mmu->splicer->code;
-	for (i = 0; i < DMP_CODES_MAX; i++, code++)
+	dmp_for_each_code(code, mmu->splicer)
 		if (code->hfn == dmp_pte_gfn(machine))
 			return true;
 	return false;
@@ -72,17 +63,18 @@ bool dmp_code_is_copy(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
 
 unsigned int dmp_code_pages_of(const struct dmp_mmu *mmu, u64 gfn)
 {
-	unsigned int i, n = 0;
+	const struct dmp_code_page *code;
+	unsigned int n = 0;
 
-	for (i = 0; mmu->splicer && i < DMP_CODES_MAX; i++)
-		n += mmu->splicer->code[i].hfn && mmu->splicer->code[i].gfn == gfn;
+	dmp_for_each_code(code, mmu->splicer)
+		n += code->gfn == gfn;
 	return n;
 }
 
 /*
  * Whether the tables by which the loaded root maps @gva map it nowhere else: they
  * have one link each, and that which roots share has all of its own at one index.
- * Marks them: see DMP_TABLE_CODE in table.c.
+ * Marks them: see DMP_TABLE_CODE in link_get().
  */
 static bool mark_path(struct dmp_mmu *mmu, u64 gva)
 {
@@ -209,11 +201,10 @@ void dmp_code_sync(struct dmp_mmu *mmu)
 {
 	struct dmp_code_page *code;
 	struct dmp_table *table;
-	unsigned int i, index;
+	unsigned int index;
 
-	for (i = 0; mmu->splicer && i < DMP_CODES_MAX && !mmu->broken; i++) {
-		code = &mmu->splicer->code[i];
-		if (!code->hfn || !code->table)
+	dmp_for_each_code(code, mmu->splicer) {
+		if (!code->table || mmu->broken)
 			continue;
 		table = dmp_table_walk(mmu, code->gva, &index);
 		if (table && executes(mmu, code, table, index) &&
@@ -226,7 +217,7 @@ void dmp_code_release(struct dmp_mmu *mmu, u64 gfn)
 {
 	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
 
-	if (frame->lidt || dmp_code_pages_of(mmu, gfn) || is_gate(mmu->splicer, gfn))
+	if (frame->lidt || dmp_code_pages_of(mmu, gfn) || dmp_gate_is_in(mmu->splicer, gfn))
 		return;
 	frame->code = 0;
 	dmp_frame_release(mmu, frame);
@@ -275,59 +266,4 @@ void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 	}
 	code->table = 0;
 	mmu->splicer->unsettled = true;
-}
-
-static bool is_page_of(const struct dmp_mmu *mmu, unsigned int i, u64 gfn)
-{
-	const struct dmp_code_page *code = &mmu->splicer->code[i];
-
-	return code->hfn && code->gfn == gfn;
-}
-
-/* Splices that bytes [first, end) of the page touch go; the rest is copied. */
-static void page_written(struct dmp_mmu *mmu, unsigned int i,
-			 unsigned int first, unsigned int end)
-{
-	struct dmp_code_page *code = &mmu->splicer->code[i];
-
-	dmp_splicer_undo_range(mmu, i, first, end);
-	if (code->hfn)
-		__builtin_memcpy(code->copy + first, code->pristine + first,
-				 end - first);
-}
-
-void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write)
-{
-	const struct dmp_frame *frame = dmp_frame_find(mmu, write->gfn);
-	const u8 *was = (const u8 *)write->old, *now;
-	unsigned int first, end, base = write->first * 8, i;
-
-	if (!mmu->splicer || !frame || !frame->code)
-		return;
-	now = (const u8 *)dmp_hfn_va(mmu, dmp_frame_hfn(frame)) + base;
-	end = write->count * 8;
-	for (first = 0; first < end && now[first] == was[first]; first++)
-		;
-	while (end > first && now[end - 1] == was[end - 1])
-		end--;
-	if (first < end && is_gate(mmu->splicer, write->gfn) &&
-	    base + first < mmu->splicer->gate_offset + DMP_GATE_BYTES &&
-	    mmu->splicer->gate_offset < base + end)
-		dmp_break(mmu, DMP_BROKEN_HANDLER);
-	if (first >= end)
-		return;
-	first += base;
-	end += base;
-	/* What any of its pages has shown, before the first is copied. */
-	for (i = 0; i < DMP_CODES_MAX; i++)
-		if (is_page_of(mmu, i, write->gfn))
-			dmp_site_remember(mmu, i, &first, &end);
-	for (i = 0; i < DMP_CODES_MAX; i++)
-		if (is_page_of(mmu, i, write->gfn))
-			page_written(mmu, i, first, end);
-	for (i = 0; i < DMP_CODES_MAX; i++)
-		if (is_page_of(mmu, i, write->gfn))
-			dmp_site_show_again(mmu, i);
-	if (frame->lidt)
-		dmp_lidt_written(mmu, write->gfn);
 }

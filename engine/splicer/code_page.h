@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Spliced code. The guest's memory is never changed: where it executes a page
+ * Spliced code. The guest's memory is not changed: where it executes a page
  * with splices its machine leaf shows a copy, keyed by that leaf; every other
  * mapping shows what the guest wrote. All are read-only, and a guest write to
  * the frame traps: it lands in the guest's page, the splices it touches are
@@ -12,35 +12,7 @@
 #ifndef DMP_CODE_PAGE_H
 #define DMP_CODE_PAGE_H
 
-#include "mmu/machine.h"
-
-#define DMP_CODES_MAX	96
-#define DMP_GATE_BYTES	16	/* of an IDT entry; SDM vol. 3, 6.14.1 */
-
-/* A level-1 machine entry. */
-struct dmp_leaf {
-	u32 table;		/* 0: none */
-	u16 index;
-};
-
-/*
- * Other leaves by which roots map the same page at the same address: with KPTI
- * the user half of an address space has tables of its own for the entry code.
- */
-#define DMP_CODE_ALIASES	3
-
-struct dmp_code_page {
-	u64 gva;		/* of the page */
-	u64 gfn;
-	u64 hfn;		/* of the copy; 0: free place */
-	u8 *copy;
-	u8 *pristine;		/* the guest's page */
-	u32 table;		/* the leaf's; 0: the guest maps it no more */
-	u16 index;
-	u16 id;			/* its place in splicer->code */
-	u16 sites;		/* whose splices it shows, or has shown */
-	struct dmp_leaf alias[DMP_CODE_ALIASES];
-};
+#include "splicer/state.h"
 
 /*
  * The code page at @gva, made if there is none, with one site more. NULL:
@@ -65,7 +37,12 @@ bool dmp_code_is_copy(const struct dmp_mmu *mmu, const struct dmp_frame *frame,
 		      u64 machine);
 void dmp_code_leaf_gone(struct dmp_mmu *mmu, const struct dmp_table *table,
 			unsigned int index);
-void dmp_code_written(struct dmp_mmu *mmu, const struct dmp_write *write);
+
+/* Whether the gate that leads to the guest's #PF handler is in the frame @gfn. */
+static inline bool dmp_gate_is_in(const struct dmp_splicer *splicer, u64 gfn)
+{
+	return splicer->gate_table && splicer->gate_gfn == gfn;
+}
 
 /* One reason less for the frame @gfn to be held for code: it is if no other is left. */
 void dmp_code_release(struct dmp_mmu *mmu, u64 gfn);

@@ -2,20 +2,19 @@
 /*
  * LIDT where it cannot exit; see lidt.h.
  */
-#include "splicer/lidt.h"
-#include "splicer/code_page.h"
 #include "insn/insn.h"
-#include "splicer/splicer.h"
 #include "mmu/hold.h"
 #include "mmu/record.h"
 #include "mmu/scan.h"
 #include "mmu/walk.h"
+#include "splicer/code_page.h"
+#include "splicer/lidt.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 
 void dmp_lidt_come(struct dmp_mmu *mmu)
 {
-	if (mmu->splicer && mmu->splicer->lidts.watched)
+	if (mmu->splicer->lidts.watched)
 		mmu->splicer->lidts.look = true;
 }
 

@@ -14,28 +14,7 @@
 #ifndef DMP_LIDT_H
 #define DMP_LIDT_H
 
-#include "mmu/state.h"
-
-#define DMP_LIDTS_MAX		48
-#define DMP_LIDT_LEFT_MAX	64
-
-struct dmp_splicer;
-
-struct dmp_lidt {
-	u64 rip;
-	u16 code;		/* index in splicer->code */
-};
-
-struct dmp_lidts {
-	bool watched;		/* the host's to set: LIDT does not exit */
-	bool look;		/* there is code that was not looked at */
-	u32 count;
-	struct dmp_lidt at[DMP_LIDTS_MAX];
-	u64 left[DMP_LIDT_LEFT_MAX];	/* gfns of watched frames that have lost a */
-	u32 lefts;			/* mapping; more: all are looked for */
-	u64 pages;		/* looked at so far */
-	u64 doubtful;		/* the bytes of one, not clearly an instruction */
-};
+#include "splicer/state.h"
 
 /*
  * For tenant.c: a leaf that maps code (dmp_pte_is_code()) has come; one of the

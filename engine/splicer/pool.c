@@ -2,9 +2,8 @@
 /*
  * The pool of machine tables in no use; see pool.h.
  */
-#include "splicer/pool.h"
-#include "splicer/splicer.h"
 #include "mmu/record.h"
+#include "splicer/pool.h"
 
 /* Refilled to half when it has less than a quarter. */
 #define READY_LEAST	(DMP_POOL_MAX / 4)

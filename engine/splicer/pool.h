@@ -12,7 +12,7 @@
 #ifndef DMP_POOL_H
 #define DMP_POOL_H
 
-#include "mmu/state.h"
+#include "splicer/state.h"
 
 /* A ready one, no longer the pool's; NULL: none is. */
 struct dmp_table *dmp_pool_take(struct dmp_mmu *mmu);

@@ -2,8 +2,8 @@
 /*
  * What is left of splices of earlier engagements; see relic.h.
  */
+#include "splicer/code_page.h"
 #include "splicer/relic.h"
-#include "splicer/splicer.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 

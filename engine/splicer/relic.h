@@ -17,7 +17,7 @@
  *   byte put right, and runs the instruction;
  * - when the VM is engaged anew the places are watched as those of splices that
  *   have been undone, and what is written back is spliced again:
- *   dmp_site_remember().
+ *   dmp_site_restore_shown().
  *
  * Written only by the engine's calls, under the host's lock. dmp_relic_at() may be
  * called by the vCPU's thread at any other time.

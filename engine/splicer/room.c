@@ -2,9 +2,11 @@
 /*
  * Pages for stubs and landings; see room.h.
  */
+#include "splicer/overlay.h"
+#include "splicer/public.h"
+#include "splicer/relic.h"
 #include "splicer/room.h"
 #include "splicer/space.h"
-#include "mmu/state.h"
 
 #define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
 
@@ -19,7 +21,7 @@ static bool open_page(struct dmp_mmu *mmu, u64 gva, struct dmp_room *room)
 	    splicer->public_end - splicer->public_start ||
 	    dmp_space_lookup(mmu, gva, &hfn) || !dmp_space_is_free(mmu, gva))
 		return false;
-	page = dmp_splicer_add_page(mmu, gva, DMP_SPACE_X);
+	page = dmp_public_add_page(mmu, gva, DMP_SPACE_X);
 	if (!page)
 		return false;
 	__builtin_memset(page, DMP_SPLICE_INT3, DMP_PAGE_SIZE);

@@ -5,7 +5,7 @@
  * A *landing* is where a splice leads whose bytes all fault (splice.h): whoever comes
  * to any byte of it but the first takes a #BP or a #UD. There stands a jump to the
  * stub. (INT3 alone would not do: what the guest reads and writes back has to be
- * told from INT3s of its own, see dmp_site_remember().) It costs an instruction;
+ * told from INT3s of its own, see dmp_site_restore_shown().) It costs an instruction;
  * and where no such address is to be had the splice leads to the stub itself.
  *
  * All calls as in mmu/machine.h: vCPUs outside of the guest, one lock.
@@ -13,7 +13,7 @@
 #ifndef DMP_ROOM_H
 #define DMP_ROOM_H
 
-#include "splicer/splicer.h"
+#include "splicer/state.h"
 
 /* A new page of stubs at @gva; NULL if something is there, or broken. */
 struct dmp_room *dmp_room_add(struct dmp_mmu *mmu, u64 gva);

@@ -2,9 +2,9 @@
 /*
  * What the agent had begun when its vCPU was stopped, taken back by its log.
  */
-#include "splicer/space.h"
-#include "splicer/splicer.h"
 #include "mmu/record.h"
+#include "splicer/finish.h"
+#include "splicer/space.h"
 
 static bool take_back_word(struct dmp_mmu *mmu, const struct dmp_agent_change *change)
 {

@@ -2,11 +2,12 @@
 /*
  * Roots that the guest loads without an exit; see target.h.
  */
-#include "splicer/target.h"
-#include "splicer/cache.h"
-#include "splicer/space.h"
 #include "mmu/drop.h"
 #include "mmu/record.h"
+#include "splicer/cache.h"
+#include "splicer/gate.h"
+#include "splicer/hidden.h"
+#include "splicer/target.h"
 
 /* Whether @target's root is what it was, and may be loaded just so. */
 static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
@@ -17,7 +18,7 @@ static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
 	if (!root->table || root->gfn != target->gfn ||
 	    root->version != mmu->splicer->space.version)
 		return false;
-	table = dmp_table_of(mmu, root->table);
+	table = dmp_root_table(mmu, root);
 	return table->hfn == target->hfn && table->flags & DMP_TABLE_HELD &&
 	       dmp_cache_suits(mmu, table);
 }
@@ -91,7 +92,7 @@ static void name(struct dmp_mmu *mmu, struct dmp_root *root, u64 cr3)
 	struct dmp_splicer *splicer = mmu->splicer;
 	struct dmp_target named = {
 		.root = root, .gfn = root->gfn,
-		.hfn = dmp_table_of(mmu, root->table)->hfn,
+		.hfn = dmp_root_table(mmu, root)->hfn,
 		.cr3 = cr3,
 	}, *target;
 	u32 i;
@@ -118,7 +119,7 @@ static void name_loaded(struct dmp_mmu *mmu)
 	u64 cr3 = mmu->splicer->implant->guest_cr3;
 
 	name(mmu, mmu->loaded, cr3);
-	if (twin && dmp_splicer_suits(mmu, dmp_table_of(mmu, twin->table)))
+	if (twin && dmp_gate_suits(mmu, dmp_root_table(mmu, twin)))
 		name(mmu, twin, cr3 ^ 1ull << DMP_PAGE_SHIFT);
 }
 
@@ -134,7 +135,7 @@ static u64 private_value(const struct dmp_mmu *mmu)
 
 	for (i = 0; i < splicer->targets_used; i++) {
 		target = &splicer->target[i];
-		if (!dmp_space_hides(mmu, dmp_table_of(mmu, target->root->table)) &&
+		if (!dmp_space_hides(mmu, dmp_root_table(mmu, target->root)) &&
 		    (!best || target->root->stamp > best->root->stamp))
 			best = target;
 	}
@@ -162,7 +163,7 @@ static void show(struct dmp_mmu *mmu)
 
 		shown = (struct dmp_cr3_target){ 0 };
 		if (i < splicer->targets_used) {
-			table = dmp_table_of(mmu, target->root->table);
+			table = dmp_root_table(mmu, target->root);
 			lazy_d |= target->root->lazy_d;
 			shown.minus_cr3 = 0 - target->cr3;
 			shown.machine = dmp_target_value(target);
@@ -212,7 +213,7 @@ void dmp_target_forget(struct dmp_mmu *mmu, const struct dmp_root *root)
 	struct dmp_splicer *splicer = mmu->splicer;
 	u32 i;
 
-	for (i = 0; splicer && i < splicer->targets_used; i++) {
+	for (i = 0; i < splicer->targets_used; i++) {
 		if (splicer->target[i].root != root)
 			continue;
 		note_raised(mmu);

@@ -15,7 +15,7 @@
 #ifndef DMP_TARGET_H
 #define DMP_TARGET_H
 
-#include "splicer/splicer.h"
+#include "splicer/state.h"
 
 /* What the CPU is told to let pass; SDM vol. 3, 4.5: PWT. */
 #define DMP_CR3_PWT	(1ull << 3)

@@ -6,27 +6,31 @@
 #include "mmu/machine.h"
 #include "mmu/tenant.h"
 #include "splicer/cache.h"
+#include "splicer/code_change.h"
 #include "splicer/code_page.h"
+#include "splicer/hidden.h"
 #include "splicer/lidt.h"
+#include "splicer/overlay.h"
 #include "splicer/pool.h"
-#include "splicer/space.h"
 #include "splicer/splicer.h"
 #include "splicer/target.h"
+#include "splicer/view.h"
+#include "splicer/window.h"
 
 bool dmp_tenant_page_added(struct dmp_mmu *mmu, u64 hfn)
 {
-	return !mmu->splicer || dmp_splicer_show(mmu, hfn);
+	return !mmu->splicer || dmp_window_show(mmu, hfn);
 }
 
 void dmp_tenant_page_gone(struct dmp_mmu *mmu, u64 hfn)
 {
 	if (mmu->splicer)
-		dmp_splicer_hide(mmu, hfn);
+		dmp_window_hide(mmu, hfn);
 }
 
 bool dmp_tenant_chunk_added(struct dmp_mmu *mmu, u32 chunk)
 {
-	return !mmu->splicer || dmp_splicer_show_chunk(mmu, chunk);
+	return !mmu->splicer || dmp_window_show_chunk(mmu, chunk);
 }
 
 struct dmp_table *dmp_tenant_spare(struct dmp_mmu *mmu)
@@ -151,7 +155,7 @@ void dmp_tenant_root_left(struct dmp_mmu *mmu, const struct dmp_root *root)
 bool dmp_tenant_may_switch(struct dmp_mmu *mmu, struct dmp_root *root,
 			   const struct dmp_table *table)
 {
-	return mmu->splicer && dmp_splicer_try_root(mmu, root, table);
+	return mmu->splicer && dmp_view_try_root(mmu, root, table);
 }
 
 void dmp_tenant_written(struct dmp_mmu *mmu, const struct dmp_write *write)

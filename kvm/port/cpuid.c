@@ -10,6 +10,7 @@
 #include "pmu.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"
+#include "splicer/leave.h"
 
 #define INSN		0xa20f		/* CPUID without prefixes: 0f a2 */
 #define INSN_BYTES	2

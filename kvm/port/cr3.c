@@ -13,6 +13,8 @@
  * looks (note_switch(), spliced.c).
  */
 #include "engine.h"
+#include "splicer/leave.h"
+#include "splicer/site_trap.h"
 #include "splicer/target.h"
 #include "mmu.h"
 #include "x86.h"

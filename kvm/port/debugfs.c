@@ -11,7 +11,10 @@
 #include "code/agent.h"
 #include "engine.h"
 #include "mmu.h"
+#include "splicer/relic.h"
+#include "splicer/site_names.h"
 #include "splicer/space.h"
+#include "splicer/start.h"
 
 static const char * const kind_name[DMP_KIND_COUNT] = {
 	[DMP_KIND_NONE]		= "none",

@@ -8,7 +8,7 @@
 #include <linux/tracepoint.h>
 
 #include "watch/monitor.h"
-#include "splicer/splicer.h"
+#include "splicer/leave.h"
 
 /* An instruction has caused another power of two of exits (16 and up). */
 TRACE_EVENT(kvm_dmp_hot,

@@ -6,6 +6,7 @@
 #define KVM_DMP_ENGINE_H
 
 #include "port.h"
+#include "splicer/start.h"
 
 /*
  * kvm->arch.dmp->engine. Made and pinned by one thread under slots_lock, then

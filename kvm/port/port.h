@@ -16,6 +16,7 @@
 #include "mmu/machine.h"
 #include "kvm_cache_regs.h"
 #include "watch/policy.h"
+#include "splicer/leave.h"
 #include "splicer/splicer.h"
 
 enum kvm_dmp_mode {

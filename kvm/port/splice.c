@@ -12,6 +12,9 @@
 #include "cpuid.h"
 #include "lapic.h"
 #include "x86.h"
+#include "splicer/relic.h"
+#include "splicer/site.h"
+#include "splicer/start.h"
 
 /*
  * The implant runs in the guest's kernel and writes machine tables: that
@@ -269,30 +272,12 @@ void kvm_dmp_finish_all(struct kvm *kvm)
 			kvm_dmp_finish(vcpu);
 }
 
-/* Those that @rip names, under engine_lock with the vCPU outside. */
-static int undo_sites(struct dmp_mmu *mmu, u64 rip, enum dmp_site_refusal why)
-{
-	struct dmp_splicer *s = mmu->splicer;
-	int r = -ENOENT;
-	u32 i;
-
-	if (rip && rip == s->prologue.rip)
-		return -EBUSY;
-	for (i = 0; i < s->sites && !mmu->broken; i++) {
-		if (s->site[i].state != DMP_SITE_SPLICED ||
-		    (rip && s->site[i].rip != rip))
-			continue;
-		dmp_site_undo(mmu, &s->site[i], why);
-		r = 0;
-	}
-	return r;
-}
-
 int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
 	struct kvm_dmp_engine *e = NULL;
 	struct dmp_splicer *s;
+	bool handler, any;
 	int r = -ENODATA;
 
 	mutex_lock(&vm->engine_lock);
@@ -301,7 +286,8 @@ int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why)
 		/* As for an audit. It flushes before it enters again. */
 		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
 		kvm_dmp_finish_all(kvm);
-		r = undo_sites(&vm->engine->mmu, rip, why);
+		any = dmp_sites_undo(&vm->engine->mmu, rip, why, &handler);
+		r = handler ? -EBUSY : any ? 0 : -ENOENT;
 		e = kvm_dmp_engine_check(kvm);
 	}
 	mutex_unlock(&vm->engine_lock);

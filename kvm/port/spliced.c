@@ -8,6 +8,11 @@
  */
 #include "engine.h"
 #include "frame.h"
+#include "splicer/finish.h"
+#include "splicer/leave.h"
+#include "splicer/lidt.h"
+#include "splicer/relic.h"
+#include "splicer/site_trap.h"
 #include "splicer/target.h"
 #include "mmu.h"
 #include "x86.h"

@@ -6,6 +6,8 @@
 #ifndef AGENT_CASE_H
 #define AGENT_CASE_H
 
+#include "mmu/machine.h"
+#include "splicer/finish.h"
 #include "splicer_case.h"
 
 /*

@@ -8,6 +8,7 @@
 
 #include "guest_parts.h"
 #include "oracle.h"
+#include "splicer/leave.h"
 
 /* Frames unlinked, not free before the flush. */
 struct gone {

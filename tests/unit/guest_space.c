@@ -4,6 +4,7 @@
  */
 #include "guest_parts.h"
 #include "oracle.h"
+#include "mmu/machine.h"
 
 static void copy_kernel_half(struct guest *g, u64 root)
 {

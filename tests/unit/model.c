@@ -13,6 +13,9 @@
 
 #include <sanitizer/asan_interface.h>
 
+#include "mmu/machine.h"
+#include "splicer/finish.h"
+#include "splicer/leave.h"
 #include "splicer/target.h"
 #include "model_parts.h"
 

@@ -8,9 +8,8 @@
 #ifndef MODEL_H
 #define MODEL_H
 
-#include "mmu/state.h"
-#include "splicer/space.h"
-#include "splicer/splicer.h"
+#include "splicer/relic.h"
+#include "splicer/start.h"
 
 #define M_ROOTS		128	/* that the engine keeps */
 #define M_HOST_PAGES	49152u

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "mmu/state.h"
+#include "splicer/finish.h"
+#include "splicer/leave.h"
+#include "splicer/space.h"
 
 /* In place of implant/agent_env.h. */
 #define DMP_AGENT_ENV_H

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "model_parts.h"
-#include "mmu/state.h"
 #include "oracle.h"
 
 /*

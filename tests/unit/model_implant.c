@@ -8,6 +8,7 @@
 #include "model_parts.h"
 #include "mmu/record.h"
 #include "mmu/scan.h"
+#include "splicer/space.h"
 #include "splicer/target.h"
 
 u64 m_machine_leaf(struct machine *m, u64 gva)

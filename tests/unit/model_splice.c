@@ -9,6 +9,13 @@
 
 #include "model_parts.h"
 #include "mmu/record.h"
+#include "splicer/finish.h"
+#include "splicer/leave.h"
+#include "splicer/overlay.h"
+#include "splicer/site_trap.h"
+#include "splicer/space.h"
+#include "splicer/splicer.h"
+#include "splicer/start.h"
 
 /* What of a user leaf a stub looks at, and keeps; stub_follow.c. */
 #define LEAF_OK		(DMP_PTE_P | DMP_PTE_US | DMP_PTE_A)

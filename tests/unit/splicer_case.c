@@ -9,6 +9,10 @@
 #include "guest_parts.h"
 #include "model_parts.h"
 #include "splicer_case.h"
+#include "mmu/machine.h"
+#include "splicer/site_names.h"
+#include "splicer/site_trap.h"
+#include "splicer/start.h"
 
 struct guest *volatile guest;
 

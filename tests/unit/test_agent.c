@@ -16,10 +16,9 @@
 #include "agent_case.h"
 #include "guest_parts.h"
 #include "model_parts.h"
+#include "mmu/walk.h"
 #include "splicer/pool.h"
 #include "splicer_case.h"
-#include "mmu/machine.h"
-#include "mmu/walk.h"
 
 /* What is done again and again: @undo makes it possible anew. */
 struct deed {

@@ -18,7 +18,6 @@
 #include "guest_parts.h"
 #include "model_parts.h"
 #include "splicer/pool.h"
-#include "mmu/state.h"
 
 #define USER_LEAF	(P | RW | US | A | D)	/* stubs do such themselves */
 #define LAZY_LEAF	(P | RW | US | D)

@@ -19,6 +19,9 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
+#include "mmu/machine.h"
+#include "splicer/site.h"
+#include "splicer/start.h"
 
 enum phase { PHASE_START, PHASE_SITES, PHASE_TABLES, PHASE_OVERLAY, PHASE_AGAIN, PHASES };
 

@@ -14,6 +14,9 @@
 #include "guest_parts.h"
 #include "splicer_case.h"
 #include "mmu/machine.h"
+#include "splicer/site.h"
+#include "splicer/site_names.h"
+#include "splicer/start.h"
 
 /*
  * ---- Code ----

@@ -15,6 +15,10 @@
 #include "guest_parts.h"
 #include "model_parts.h"
 #include "splicer_case.h"
+#include "mmu/machine.h"
+#include "splicer/leave.h"
+#include "splicer/site.h"
+#include "splicer/site_names.h"
 
 /* The hypercall in @site's stub that stands for the instruction at @rip. */
 static u64 call_of(const struct dmp_site *site, u64 rip)

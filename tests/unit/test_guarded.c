@@ -17,6 +17,10 @@
 #include "mmu/machine.h"
 #include "mmu/record.h"
 #include "mmu/settle.h"
+#include "splicer/hidden.h"
+#include "splicer/leave.h"
+#include "splicer/site_trap.h"
+#include "splicer/start.h"
 #include "splicer/target.h"
 
 #define USER_TOP	7u	/* an entry that the guest leaves alone */

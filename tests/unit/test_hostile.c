@@ -17,7 +17,9 @@
 
 #include "guest_parts.h"
 #include "splicer_case.h"
-#include "mmu/state.h"
+#include "splicer/leave.h"
+#include "splicer/site.h"
+#include "splicer/site_names.h"
 
 static struct text t;
 

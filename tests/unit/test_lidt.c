@@ -14,6 +14,7 @@
 #include "guest_parts.h"
 #include "splicer_case.h"
 #include "mmu/record.h"
+#include "splicer/lidt.h"
 
 static struct text t;
 

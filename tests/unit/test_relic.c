@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "guest_parts.h"
+#include "splicer/relic.h"
 #include "splicer/room.h"
 #include "splicer_case.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What splices have shown, and guests write back: dmp_site_remember(). A guest
+ * What splices have shown, and guests write back: dmp_site_restore_shown(). A guest
  * here reads its text where it is executed, as kprobes does, and writes by the
  * text's alias. What it is to find in its memory afterwards is said by each
  * test; the plain MMU's copy is set to that, so that all else is compared, too.
@@ -19,6 +19,7 @@
 
 #include "guest_parts.h"
 #include "splicer/room.h"
+#include "splicer/site_names.h"
 #include "splicer_case.h"
 
 #define INT3	"\xcc"

@@ -16,6 +16,8 @@
 #include "guest_parts.h"
 #include "splicer_case.h"
 #include "mmu/machine.h"
+#include "splicer/site.h"
+#include "splicer/start.h"
 
 static u64 env(const char *name, u64 otherwise)
 {

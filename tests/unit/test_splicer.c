@@ -14,6 +14,12 @@
 #include "guest_parts.h"
 #include "splicer_case.h"
 #include "mmu/machine.h"
+#include "splicer/leave.h"
+#include "splicer/overlay.h"
+#include "splicer/site.h"
+#include "splicer/site_names.h"
+#include "splicer/space.h"
+#include "splicer/start.h"
 
 /*
  * ---- The implant's place ----
