@@ -107,6 +107,19 @@ bool dmp_policy_force(struct dmp_policy *policy)
 	return true;
 }
 
+bool dmp_policy_hold(struct dmp_policy *policy, u64 until)
+{
+	if (policy->state == DMP_STATE_OFF)
+		return true;
+	if (policy->state != DMP_STATE_WATCHING &&
+	    policy->state != DMP_STATE_BACKED_OFF)
+		return false;
+	policy->state = DMP_STATE_BACKED_OFF;
+	if (policy->not_before < until)
+		policy->not_before = until;
+	return true;
+}
+
 void dmp_policy_engaged(struct dmp_policy *policy, u64 now)
 {
 	policy->state = DMP_STATE_ENGAGED;

@@ -90,6 +90,12 @@ bool dmp_policy_tick(struct dmp_policy *policy, u64 now, u64 faults);
 /* As tick() that says yes; false unless WATCHING or BACKED_OFF. */
 bool dmp_policy_force(struct dmp_policy *policy);
 
+/*
+ * Not before @until: WATCHING waits for it, as BACKED_OFF does. False: the VM is ENGAGED,
+ * or the host is making ready; it has to be disengaged first.
+ */
+bool dmp_policy_hold(struct dmp_policy *policy, u64 until);
+
 void dmp_policy_engaged(struct dmp_policy *policy, u64 now);
 void dmp_policy_refused(struct dmp_policy *policy, u64 now,
 			enum dmp_reason why, u32 detail);

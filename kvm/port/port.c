@@ -172,21 +172,6 @@ static void set_machine(struct kvm *kvm, bool on)
 	static_branch_dec(&kvm_dmp_machine);
 }
 
-/* Under engine_lock. False: the VM is engaged, or is being made ready. */
-static bool hold(struct dmp_policy *policy)
-{
-	u64 until = ktime_get_ns() + KVM_DMP_HOLD_NS;
-
-	if (policy->state == DMP_STATE_OFF)
-		return true;
-	if (policy->state != DMP_STATE_WATCHING &&
-	    policy->state != DMP_STATE_BACKED_OFF)
-		return false;
-	policy->state = DMP_STATE_BACKED_OFF;
-	policy->not_before = max(policy->not_before, until);
-	return true;
-}
-
 void kvm_dmp_stand_down(struct kvm *kvm)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
@@ -197,7 +182,8 @@ void kvm_dmp_stand_down(struct kvm *kvm)
 		kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
 		flush_work(&vm->engage_work);
 		mutex_lock(&vm->engine_lock);
-		held = hold(&vm->policy);
+		held = dmp_policy_hold(&vm->policy,
+				       ktime_get_ns() + KVM_DMP_HOLD_NS);
 		mutex_unlock(&vm->engine_lock);
 		cond_resched();
 	} while (!held && !fatal_signal_pending(current));

@@ -23,13 +23,13 @@
 #define ENOUGH		(DMP_POLICY_RATE * WINDOW / SECOND)
 
 enum event {
-	START, STOP, TICK_FEW, TICK_ENOUGH, TICK_EARLY, FORCE, ENGAGE, REFUSE,
+	START, STOP, TICK_FEW, TICK_ENOUGH, TICK_EARLY, FORCE, HOLD, ENGAGE, REFUSE,
 	DISENGAGE, EVENTS
 };
 
 static const char * const event_name[EVENTS] = {
 	"start", "stop", "tick(few)", "tick(enough)", "tick(early)", "force",
-	"engaged", "refused", "disengaged",
+	"hold", "engaged", "refused", "disengaged",
 };
 
 #define OFF	DMP_STATE_OFF
@@ -56,6 +56,8 @@ static bool apply(struct dmp_policy *policy, enum event event, u64 now)
 		return dmp_policy_tick(policy, now - 1, 100 * ENOUGH);
 	case FORCE:
 		return dmp_policy_force(policy);
+	case HOLD:
+		return dmp_policy_hold(policy, now);
 	case ENGAGE:
 		dmp_policy_engaged(policy, now);
 		break;
@@ -85,6 +87,7 @@ static void test_transitions(void **state)
 		{ OFF, TICK_ENOUGH, OFF, false },
 		{ OFF, TICK_EARLY, OFF, false },
 		{ OFF, FORCE, OFF, false },
+		{ OFF, HOLD, OFF, true },
 		/* Refused or ended before the host's worker got to it. */
 		{ OFF, REFUSE, BACK, false },
 		{ WATCH, START, WATCH, false },
@@ -93,12 +96,14 @@ static void test_transitions(void **state)
 		{ WATCH, TICK_ENOUGH, PREP, true },
 		{ WATCH, TICK_EARLY, WATCH, false },
 		{ WATCH, FORCE, PREP, true },
+		{ WATCH, HOLD, BACK, true },
 		{ PREP, START, PREP, false },
 		{ PREP, STOP, PREP, false },
 		{ PREP, TICK_FEW, PREP, false },
 		{ PREP, TICK_ENOUGH, PREP, false },
 		{ PREP, TICK_EARLY, PREP, false },
 		{ PREP, FORCE, PREP, false },
+		{ PREP, HOLD, PREP, false },
 		{ PREP, ENGAGE, ENGAGED, false },
 		{ PREP, REFUSE, BACK, false },
 		{ ENGAGED, START, ENGAGED, false },
@@ -107,6 +112,7 @@ static void test_transitions(void **state)
 		{ ENGAGED, TICK_ENOUGH, ENGAGED, false },
 		{ ENGAGED, TICK_EARLY, ENGAGED, false },
 		{ ENGAGED, FORCE, ENGAGED, false },
+		{ ENGAGED, HOLD, ENGAGED, false },
 		{ ENGAGED, DISENGAGE, BACK, false },
 		{ BACK, START, BACK, false },
 		{ BACK, STOP, OFF, false },
@@ -115,6 +121,7 @@ static void test_transitions(void **state)
 		{ BACK, TICK_ENOUGH, WATCH, false },
 		{ BACK, TICK_EARLY, BACK, false },
 		{ BACK, FORCE, PREP, true },
+		{ BACK, HOLD, BACK, true },
 	};
 	size_t i;
 
@@ -248,6 +255,29 @@ static void test_doubling(void **state)
 	assert_true(policy.by_reason[DMP_REASON_PIN] == 100);
 	/* 102.4 s at most, as policy.h has it. */
 	assert_true(backoff_ns(DMP_POLICY_BACKOFF_MAX) == 1024 * SECOND / 10);
+}
+
+/* Held back is until the later of two times; why it was backed off stays to be seen. */
+static void test_hold(void **state)
+{
+	struct dmp_policy policy = { .state = PREP };
+
+	(void)state;
+	dmp_policy_refused(&policy, NOW, DMP_REASON_PIN, 0);
+	assert_true(policy.not_before == NOW + BACKOFF);
+	assert_true(dmp_policy_hold(&policy, NOW + BACKOFF - 1));
+	assert_true(policy.not_before == NOW + BACKOFF);
+	assert_true(dmp_policy_hold(&policy, NOW + SECOND));
+	assert_true(policy.not_before == NOW + SECOND);
+	assert_true(policy.reason == DMP_REASON_PIN && policy.backoff == 1);
+	dmp_policy_tick(&policy, NOW + SECOND - 1, 0);
+	assert_int_equal(policy.state, BACK);
+	dmp_policy_tick(&policy, NOW + SECOND, 0);
+	assert_int_equal(policy.state, WATCH);
+	/* Neither a vCPU on machine tables nor the host's worker is stopped by it. */
+	policy = (struct dmp_policy){ .state = ENGAGED, .not_before = NOW };
+	assert_false(dmp_policy_hold(&policy, NOW + SECOND));
+	assert_true(policy.state == ENGAGED && policy.not_before == NOW);
 }
 
 static void test_forgiving(void **state)
@@ -466,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_doubling),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_forgiving),
 		cmocka_unit_test(test_refusals_add_up),
 		cmocka_unit_test(test_names),
