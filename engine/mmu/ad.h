@@ -32,15 +32,18 @@ static inline u64 dmp_ad_lacks(const struct dmp_mmu *mmu,
  * freed and uses for data by now, where no bit may be touched.
  */
 static inline u64 dmp_ad_set_supervisor(struct dmp_mmu *mmu, struct dmp_table *table,
-					unsigned int index, u64 guest)
+					unsigned int index, u64 guest,
+					enum dmp_reach reach)
 {
-	u64 want;
+	u64 want = dmp_ad_lacks(mmu, table, guest);
 
-	want = dmp_ad_lacks(mmu, table, guest);
-	mmu->waiting |= want && !mmu->trusted;
-	mmu->look |= want && !mmu->trusted;
-	if (!want || !mmu->trusted)
+	if (!want)
 		return guest;
+	if (reach != DMP_REACH_LOADED) {
+		mmu->waiting = true;
+		mmu->owed.look = true;
+		return guest;
+	}
 	if (!dmp_ad_set(&table->guest[index], guest, want))
 		dmp_break(mmu, DMP_BROKEN_UNTRACKED);
 	return guest | want;

@@ -33,7 +33,7 @@ static void drop_changed(struct dmp_mmu *mmu, struct dmp_root *root)
 	     i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_change_next(table->guest, root->copy, i + 1)) {
 		if (table->entries[i])
-			dmp_table_follow(mmu, table, i, root->copy[i], 0);
+			dmp_table_follow(mmu, table, i, root->copy[i], 0, DMP_REACH_UNKNOWN);
 		root->copy[i] = 0;
 	}
 }
@@ -136,7 +136,7 @@ static void drop_unlike(struct dmp_mmu *mmu, struct dmp_root *root)
 		    machine == dmp_tenant_absent(mmu, table, i) ||
 		    is_of_entry(mmu, machine, root->copy[i]))
 			continue;
-		dmp_table_follow(mmu, table, i, root->copy[i], 0);
+		dmp_table_follow(mmu, table, i, root->copy[i], 0, DMP_REACH_UNKNOWN);
 		root->copy[i] = 0;
 	}
 }

@@ -149,7 +149,6 @@ static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 	unsigned int level;
 	u64 value;
 
-	mmu->trusted = true;
 	for (level = mmu->paging.levels; level >= walk->leaf; level--) {
 		table = dmp_table_find(mmu, walk->table_gfn[level], level);
 		/* Read again: a level above may have set A and D in it. */
@@ -157,9 +156,8 @@ static void repair(struct dmp_mmu *mmu, const struct walk *walk)
 		if (table)
 			dmp_table_follow(mmu, table,
 					 dmp_index_of(walk->entry[level]),
-					 value, value);
+					 value, value, DMP_REACH_LOADED);
 	}
-	mmu->trusted = false;
 }
 
 static enum dmp_fault_kind guest_fault(struct dmp_mmu *mmu,

@@ -125,13 +125,13 @@ static void note_suspect(struct dmp_mmu *mmu, u64 gfn)
 {
 	u32 i;
 
-	for (i = 0; i < mmu->suspects; i++)
-		if (mmu->suspect[i] == gfn)
+	for (i = 0; i < mmu->owed.suspects; i++)
+		if (mmu->owed.suspect[i] == gfn)
 			return;
 	if (i < DMP_SUSPECTS)
-		mmu->suspect[mmu->suspects++] = gfn;
+		mmu->owed.suspect[mmu->owed.suspects++] = gfn;
 	else
-		mmu->lazy_d = true;
+		mmu->owed.lazy_d = true;
 }
 
 void dmp_leaf_refresh_all(struct dmp_mmu *mmu, struct dmp_frame *frame)
@@ -231,7 +231,7 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 	machine = dmp_table_leaf(mmu, table, index, new, &frame);
 	if (frame)
 		note_mapping(mmu, table, index, new, frame);
-	mmu->lazy_d |= is_lazy_d(new);
+	mmu->owed.lazy_d |= is_lazy_d(new);
 	leaf_set(mmu, table, index, machine, old_frame, frame);
 	if (old_frame && old_frame->lidt && dmp_pte_is_code(old))
 		dmp_tenant_watched_gone(mmu, dmp_leaf_gfn(table, index, old));
@@ -242,10 +242,10 @@ static void follow_leaf(struct dmp_mmu *mmu, struct dmp_table *table,
 }
 
 void dmp_leaf_follow(struct dmp_mmu *mmu, struct dmp_table *table,
-		     unsigned int index, u64 old, u64 new)
+		     unsigned int index, u64 old, u64 new, enum dmp_reach reach)
 {
 	mmu->stats.entries_followed++;
-	new = dmp_ad_set_supervisor(mmu, table, index, new);
+	new = dmp_ad_set_supervisor(mmu, table, index, new, reach);
 	if (!mmu->broken)
 		follow_leaf(mmu, table, index, old, new);
 }
@@ -272,7 +272,7 @@ static inline void leaf_make(struct dmp_mmu *mmu, struct dmp_table *table,
  * Fill a new level-1 table for its large leaf: what following each entry does,
  * in a tenth of the instructions. Most of engaging is this.
  */
-void dmp_split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
+void dmp_split_fill(struct dmp_mmu *mmu, struct dmp_table *table, enum dmp_reach reach)
 {
 	const struct dmp_slot *slot = dmp_slot_find(mmu, table->gfn);
 	struct dmp_frame *frame;
@@ -281,11 +281,11 @@ void dmp_split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 
 	if (!slot || table->gfn + DMP_ENTRIES > slot->base_gfn + slot->npages) {
 		for (i = 0; i < DMP_ENTRIES && !mmu->broken; i++)
-			dmp_leaf_follow(mmu, table, i, 0, table->attr);
+			dmp_leaf_follow(mmu, table, i, 0, table->attr, reach);
 		return;
 	}
 	/* Such a leaf has A: the two are all that depends on it. */
-	mmu->lazy_d |= is_lazy_d(table->attr);
+	mmu->owed.lazy_d |= is_lazy_d(table->attr);
 	if (dmp_pte_is_code(table->attr))
 		dmp_tenant_code_came(mmu);
 	most = dmp_translate_leaf(&mmu->paging, table->attr, ~0ull);
@@ -293,7 +293,7 @@ void dmp_split_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 	frame = &slot->frames[table->gfn - slot->base_gfn];
 	for (i = 0; i < DMP_ENTRIES; i++, frame++) {
 		if (!frame->leaf) {
-			dmp_leaf_follow(mmu, table, i, 0, table->attr);
+			dmp_leaf_follow(mmu, table, i, 0, table->attr, reach);
 			continue;
 		}
 		leaf_make(mmu, table, i, table->attr,
@@ -313,7 +313,7 @@ static bool is_plainly_lazy(const struct dmp_frame *frame, u64 guest, u64 rsvd)
  * plain memory of one slot: for them what following each does, in a quarter
  * of the instructions.
  */
-void dmp_leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table)
+void dmp_leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table, enum dmp_reach reach)
 {
 	u64 guest, gfn, machine, rsvd = dmp_pte_rsvd_page(&mmu->paging);
 	u64 lazy = dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
@@ -337,10 +337,10 @@ void dmp_leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table)
 		if (!frame || !frame->leaf || guest & rsvd ||
 		    !(guest & DMP_PTE_P) || !(guest & DMP_PTE_A) ||
 		    dmp_pte_wants_ad(guest, true)) {
-			dmp_leaf_follow(mmu, table, i, 0, guest);
+			dmp_leaf_follow(mmu, table, i, 0, guest, reach);
 			continue;
 		}
-		mmu->lazy_d |= is_lazy_d(guest);
+		mmu->owed.lazy_d |= is_lazy_d(guest);
 		if (dmp_pte_is_code(guest))
 			dmp_tenant_code_came(mmu);
 		machine = dmp_translate_leaf(&mmu->paging, guest, frame->leaf);

@@ -31,7 +31,7 @@ u64 dmp_table_leaf(const struct dmp_mmu *mmu, const struct dmp_table *table,
 
 /* As dmp_table_follow(), of a level-1 table. */
 void dmp_leaf_follow(struct dmp_mmu *mmu, struct dmp_table *table,
-		     unsigned int index, u64 old, u64 new);
+		     unsigned int index, u64 old, u64 new, enum dmp_reach reach);
 
 /*
  * Translate the leaf @index of the level-1 @table again, after what it depends
@@ -55,7 +55,7 @@ struct dmp_table *dmp_table_pair(const struct dmp_mmu *mmu,
 				 const struct dmp_frame *frame);
 
 /* Fill a new level-1 table: from its large leaf; from the guest's table. */
-void dmp_split_fill(struct dmp_mmu *mmu, struct dmp_table *table);
-void dmp_leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table);
+void dmp_split_fill(struct dmp_mmu *mmu, struct dmp_table *table, enum dmp_reach reach);
+void dmp_leaves_fill(struct dmp_mmu *mmu, struct dmp_table *table, enum dmp_reach reach);
 
 #endif /* DMP_LEAF_H */

@@ -97,7 +97,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 	root->user = DMP_ENTRIES;
 	mmu->stats.root_builds++;
 	table = dmp_table_get(mmu, gfn, mmu->paging.levels,
-			      DMP_TABLE_ROOT | DMP_TABLE_HELD);
+			      DMP_TABLE_ROOT | DMP_TABLE_HELD, DMP_REACH_LOADED);
 	if (!table)
 		return NULL;
 	root->table = table->id;
@@ -107,7 +107,7 @@ static struct dmp_root *root_build(struct dmp_mmu *mmu, u64 gfn)
 }
 
 /* A root let go of comes back: protect it, then follow what has changed. */
-static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
+static void root_return(struct dmp_mmu *mmu, struct dmp_root *root, enum dmp_reach reach)
 {
 	struct dmp_table *table = dmp_root_table(mmu, root);
 	unsigned int i;
@@ -119,7 +119,7 @@ static void root_return(struct dmp_mmu *mmu, struct dmp_root *root)
 	     i = dmp_change_next(table->guest, root->copy, i + 1)) {
 		guest = DMP_READ_ONCE(table->guest[i]);
 		mmu->stats.root_syncs++;
-		dmp_table_follow(mmu, table, i, root->copy[i], guest);
+		dmp_table_follow(mmu, table, i, root->copy[i], guest, reach);
 	}
 	if (mmu->broken)
 		return;
@@ -141,7 +141,7 @@ static void return_twin(struct dmp_mmu *mmu, struct dmp_root *root)
 	if (!dmp_root_is_let_go(mmu, other) || !other->twin || !root->twin ||
 	    user == DMP_ENTRIES || !is_of_one(mmu, root, other, user))
 		return;
-	root_return(mmu, other);
+	root_return(mmu, other, DMP_REACH_UNKNOWN);
 	if (mmu->broken)
 		return;
 	other->user = (u16)dmp_root_find_user(mmu, other);
@@ -161,23 +161,21 @@ u64 dmp_mmu_load_root(struct dmp_mmu *mmu, u64 gfn)
 		left = root;
 
 	mmu->loaded = NULL;
-	mmu->trusted = true;
 	root = dmp_root_find(mmu, gfn);
 	if (!root)
 		root = root_build(mmu, gfn);
 	else if (!(dmp_root_table(mmu, root)->flags & DMP_TABLE_HELD))
-		root_return(mmu, root);
-	mmu->trusted = false;
+		root_return(mmu, root, DMP_REACH_LOADED);
 	if (mmu->broken)
 		return 0;
-	root->lazy_d |= mmu->lazy_d;
-	mmu->lazy_d = false;
+	root->lazy_d |= mmu->owed.lazy_d;
+	mmu->owed.lazy_d = false;
 	root->stamp = ++mmu->stamp;
 	mmu->loaded = root;
 	root->user = (u16)dmp_root_find_user(mmu, root);
 	note_twin(mmu, last, root);
 	return_twin(mmu, root);
-	mmu->look = mmu->waiting;
+	mmu->owed.look = mmu->waiting;
 	/* Saves the trap by which it would be let go of. */
 	if (left && left->table && left != root)
 		dmp_root_let_go(mmu, left->gfn);
@@ -197,7 +195,7 @@ u64 dmp_mmu_switch_root(struct dmp_mmu *mmu, u64 gfn)
 	if (!(table->flags & DMP_TABLE_HELD))
 		return 0;
 	/* What dmp_mmu_settle() would have to look after. */
-	if (mmu->waiting || mmu->suspects || mmu->lazy_d ||
+	if (mmu->waiting || mmu->owed.suspects || mmu->owed.lazy_d ||
 	    (mmu->loaded && dmp_root_is_left(mmu, mmu->loaded)) ||
 	    !dmp_tenant_may_switch(mmu, root, table))
 		return 0;

@@ -17,10 +17,10 @@
  */
 static void settle_emptied(struct dmp_mmu *mmu)
 {
-	struct dmp_table *table = dmp_table_of(mmu, mmu->emptied);
+	struct dmp_table *table = dmp_table_of(mmu, mmu->owed.emptied);
 	struct dmp_root *root = dmp_root_of(mmu, table), *other;
 
-	mmu->emptied = 0;
+	mmu->owed.emptied = 0;
 	if (!root || dmp_root_find_user(mmu, root) < DMP_ENTRIES)
 		return;
 	other = dmp_root_twin(mmu, root);
@@ -52,7 +52,7 @@ static void note_lazy_d(struct dmp_mmu *mmu)
 
 	dmp_for_each_root(root, i, mmu)
 		root->lazy_d = true;
-	mmu->lazy_d = false;
+	mmu->owed.lazy_d = false;
 }
 
 /*
@@ -66,7 +66,7 @@ static void settle_mixed(struct dmp_mmu *mmu)
 	struct dmp_root *root;
 	unsigned int i;
 
-	mmu->mixed = false;
+	mmu->owed.mixed = false;
 	dmp_drop_changed_all(mmu);
 	dmp_for_each_root(root, i, mmu) {
 		table = dmp_root_table(mmu, root);
@@ -134,8 +134,8 @@ static void settle_waiting(struct dmp_mmu *mmu)
 	u32 id;
 
 	/* Again, when links were made: to tables that may be waiting. */
-	while (mmu->look && !mmu->broken) {
-		mmu->look = false;
+	while (mmu->owed.look && !mmu->broken) {
+		mmu->owed.look = false;
 		for (id = 0; (table = dmp_table_next(mmu, &id));)
 			table->flags &= ~DMP_TABLE_REACHED;
 		mark_reached(mmu, dmp_root_table(mmu, mmu->loaded));
@@ -150,19 +150,19 @@ static void settle_waiting(struct dmp_mmu *mmu)
 
 void dmp_mmu_settle(struct dmp_mmu *mmu)
 {
-	if (mmu->emptied && !mmu->broken)
+	if (mmu->owed.emptied && !mmu->broken)
 		settle_emptied(mmu);
-	if (mmu->mixed && !mmu->broken)
+	if (mmu->owed.mixed && !mmu->broken)
 		settle_mixed(mmu);
 	if (mmu->tables_max && mmu->roots > 1 && mmu->loaded)
 		make_room(mmu);
-	if (mmu->look && mmu->loaded && !mmu->broken)
+	if (mmu->owed.look && mmu->loaded && !mmu->broken)
 		settle_waiting(mmu);
 	/* User space's write to what stays held is to reach the VMM. */
-	while (mmu->suspects && !mmu->broken)
-		if (dmp_mmu_is_live_table(mmu, mmu->suspect[--mmu->suspects]))
-			mmu->lazy_d = true;
-	if (mmu->lazy_d)
+	while (mmu->owed.suspects && !mmu->broken)
+		if (dmp_mmu_is_live_table(mmu, mmu->owed.suspect[--mmu->owed.suspects]))
+			mmu->owed.lazy_d = true;
+	if (mmu->owed.lazy_d)
 		note_lazy_d(mmu);
 	if (!mmu->broken)
 		dmp_tenant_settle(mmu);

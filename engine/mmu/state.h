@@ -10,7 +10,7 @@
 
 #define DMP_SLOTS_MAX	64	/* ranges of guest-physical memory */
 #define DMP_ROOTS_MAX	2048	/* address spaces kept, at the most */
-#define DMP_SUSPECTS	8	/* see dmp_mmu.suspect */
+#define DMP_SUSPECTS	8	/* see struct dmp_owed */
 #define DMP_HASH_SIZE	4096	/* buckets: machine table by hfn */
 
 /* Why the engine gave up. */
@@ -196,6 +196,24 @@ struct dmp_finding {
 #define DMP_CHUNKS_MAX	8192
 #define DMP_CHUNK_PAGES	(DMP_CHUNKS_MAX / DMP_ENTRIES)
 
+/* What a call finds out and leaves to its end, since it drops tables: dmp_mmu_settle(). */
+struct dmp_owed {
+	bool look;		/* what is .waiting may be live by now */
+	bool lazy_d;		/* some leaf that was followed is read-only for its D */
+	bool mixed;		/* a frame became a table of two levels */
+	u32 emptied;		/* id: a root that is not loaded lost an entry of user
+				 * space
+				 */
+	u64 suspect[DMP_SUSPECTS];	/* gfns of held frames that user space */
+	u32 suspects;			/*   is about to write; so many */
+};
+
+/* Whether the loaded root reaches the table that is followed. */
+enum dmp_reach {
+	DMP_REACH_UNKNOWN,	/* it may be memory that the guest has freed */
+	DMP_REACH_LOADED	/* surely */
+};
+
 struct dmp_mmu {
 	const struct dmp_host_ops *ops;
 	void *host;
@@ -218,23 +236,11 @@ struct dmp_mmu {
 	struct dmp_root *loaded;	/* NULL before the first load */
 	u64 stamp;
 	struct dmp_root *root_hash[DMP_ROOT_HASH];	/* by gfn */
-	bool trusted;			/* what is followed now is surely live */
 	bool waiting;			/* a supervisor entry somewhere may lack
 					 * A or D: when followed last its table
-					 * was not surely live,
+					 * was not surely live
 					 */
-	bool look;			/* and may be by now */
-	bool lazy_d;			/* some leaf followed in this call is
-					 * read-only for its D
-					 */
-	bool mixed;			/* a frame became a table of two levels in
-					 * this call
-					 */
-	u32 emptied;			/* id: a root that is not loaded lost an
-					 * entry of user space in this call
-					 */
-	u64 suspect[DMP_SUSPECTS];	/* gfns of held frames that user space */
-	u32 suspects;			/*   is about to write; so many */
+	struct dmp_owed owed;
 
 	u32 tables_max;			/* the host's limit; 0: DMP_CHUNKS_MAX's */
 	u32 roots_max;			/* likewise; 0: DMP_ROOTS_MAX */

@@ -19,7 +19,7 @@
 /* A machine table for the large guest leaf @guest at @index of @parent. */
 static struct dmp_table *split_make(struct dmp_mmu *mmu,
 				    struct dmp_table *parent,
-				    unsigned int index, u64 guest)
+				    unsigned int index, u64 guest, enum dmp_reach reach)
 {
 	struct dmp_table *table;
 	unsigned int i;
@@ -34,9 +34,9 @@ static struct dmp_table *split_make(struct dmp_mmu *mmu,
 	mmu->stats.splits++;
 	dmp_tenant_split_made(mmu, table);
 	if (table->level == 1)
-		dmp_split_fill(mmu, table);
+		dmp_split_fill(mmu, table, reach);
 	for (i = 0; table->level > 1 && i < DMP_ENTRIES && !mmu->broken; i++)
-		dmp_table_follow(mmu, table, i, 0, guest);
+		dmp_table_follow(mmu, table, i, 0, guest, reach);
 	return table;
 }
 
@@ -95,7 +95,7 @@ static void table_destroy(struct dmp_mmu *mmu, struct dmp_table *table)
 	for (i = dmp_entries_next(table->entries, 0); i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_entries_next(table->entries, i + 1))
 		dmp_table_follow(mmu, table, i, root ? root->copy[i] :
-				 dmp_guest_entry(table, i), 0);
+				 dmp_guest_entry(table, i), 0, DMP_REACH_UNKNOWN);
 	if (mmu->broken)
 		return;
 	if (table->flags & DMP_TABLE_HELD)
@@ -119,7 +119,7 @@ void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table)
 
 /* The machine entry that links what the guest's entry @new points to. */
 static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
-		    unsigned int index, u64 new)
+		    unsigned int index, u64 new, enum dmp_reach reach)
 {
 	struct dmp_table *child;
 
@@ -131,12 +131,12 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 	if (!(new & DMP_PTE_A))
 		return dmp_make_trap(&mmu->paging, DMP_TRAP_LAZY);
 	if (!table->guest || dmp_pte_is_leaf(new, table->level)) {
-		child = split_make(mmu, table, index, new);
+		child = split_make(mmu, table, index, new, reach);
 	} else {
 		if (!dmp_table_may_be(mmu, dmp_pte_gfn(new)))
 			return dmp_make_trap(&mmu->paging, DMP_TRAP_NO_RAM);
 		child = dmp_table_get(mmu, dmp_pte_gfn(new), table->level - 1,
-				      DMP_TABLE_HELD);
+				      DMP_TABLE_HELD, reach);
 	}
 	if (!child)
 		return 0;
@@ -146,7 +146,7 @@ static u64 link_get(struct dmp_mmu *mmu, struct dmp_table *table,
 		if (child->flags & DMP_TABLE_CODE)
 			dmp_break(mmu, DMP_BROKEN_CODE);
 	}
-	mmu->look |= mmu->waiting;
+	mmu->owed.look |= mmu->waiting;
 	child->parent = table->id;
 	child->parent_index = index;
 	return dmp_translate_link(new, child->hfn);
@@ -159,14 +159,14 @@ static void root_followed(struct dmp_mmu *mmu, struct dmp_table *table, unsigned
 		return;
 	dmp_tenant_user_changed(mmu, table, index);
 	if (!table->entries[index] && mmu->loaded && mmu->loaded->table != table->id)
-		mmu->emptied = table->id;
+		mmu->owed.emptied = table->id;
 }
 
 static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
-			unsigned int index, u64 new)
+			unsigned int index, u64 new, enum dmp_reach reach)
 {
 	u64 was = table->entries[index];
-	u64 machine = link_get(mmu, table, index, new);
+	u64 machine = link_get(mmu, table, index, new, reach);
 	struct dmp_table *child;
 
 	if (mmu->broken)
@@ -192,16 +192,16 @@ static void follow_link(struct dmp_mmu *mmu, struct dmp_table *table,
 }
 
 void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
-		      unsigned int index, u64 old, u64 new)
+		      unsigned int index, u64 old, u64 new, enum dmp_reach reach)
 {
 	if (table->level == 1) {
-		dmp_leaf_follow(mmu, table, index, old, new);
+		dmp_leaf_follow(mmu, table, index, old, new, reach);
 		return;
 	}
 	mmu->stats.entries_followed++;
-	new = dmp_ad_set_supervisor(mmu, table, index, new);
+	new = dmp_ad_set_supervisor(mmu, table, index, new, reach);
 	if (!mmu->broken)
-		follow_link(mmu, table, index, new);
+		follow_link(mmu, table, index, new, reach);
 }
 
 /*
@@ -210,29 +210,29 @@ void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
  * the guest's memory, which has changed already. Each level reads the entries
  * again, since the one before may have set A and D in them.
  *
- * What is trusted is a matter of each level: a frame that is a live table at
- * one may still be a dead one at another.
+ * Reach is a matter of each level: a frame that is a live table at one may still be
+ * a dead one at another.
  */
 void dmp_frame_follow(struct dmp_mmu *mmu, u64 gfn, unsigned int first,
 		      unsigned int count, const u64 *old, unsigned int walked)
 {
 	struct dmp_table *table;
 	unsigned int level, i;
+	enum dmp_reach reach;
 	u64 new;
 
 	for (level = 1; level <= mmu->paging.levels; level++) {
 		table = dmp_table_find(mmu, gfn, level);
 		if (!table || !(table->flags & DMP_TABLE_HELD))
 			continue;
-		mmu->trusted = level == walked ||
-			       dmp_table_is_loaded(mmu, table);
+		reach = level == walked || dmp_table_is_loaded(mmu, table) ?
+			DMP_REACH_LOADED : DMP_REACH_UNKNOWN;
 		for (i = 0; i < count && !mmu->broken; i++) {
 			new = DMP_READ_ONCE(table->guest[first + i]);
 			if (new != old[i])
 				dmp_table_follow(mmu, table, first + i, old[i],
-						 new);
+						 new, reach);
 		}
-		mmu->trusted = false;
 	}
 }
 
@@ -254,14 +254,14 @@ static void frame_add_table(struct dmp_mmu *mmu, struct dmp_table *table)
 	if (frame->tables) {
 		table->flags |= DMP_TABLE_MIXED;
 		dmp_table_of(mmu, frame->tables)->flags |= DMP_TABLE_MIXED;
-		mmu->mixed = true;
+		mmu->owed.mixed = true;
 	}
 	table->next = frame->tables;
 	frame->tables = table->id;
 }
 
 static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
-				 unsigned int level, u32 flags)
+				 unsigned int level, u32 flags, enum dmp_reach reach)
 {
 	struct dmp_frame *frame = dmp_frame_find(mmu, gfn);
 	struct dmp_table *table;
@@ -281,23 +281,23 @@ static struct dmp_table *promote(struct dmp_mmu *mmu, u64 gfn,
 	if (flags & DMP_TABLE_HELD)
 		dmp_table_hold(mmu, table);
 	if (level == 1)
-		dmp_leaves_fill(mmu, table);
+		dmp_leaves_fill(mmu, table, reach);
 	for (i = level > 1 ? dmp_entries_next(table->guest, 0) : DMP_ENTRIES;
 	     i < DMP_ENTRIES && !mmu->broken;
 	     i = dmp_entries_next(table->guest, i + 1))
-		dmp_table_follow(mmu, table, i, 0, DMP_READ_ONCE(table->guest[i]));
+		dmp_table_follow(mmu, table, i, 0, DMP_READ_ONCE(table->guest[i]), reach);
 	if (flags & DMP_TABLE_HELD && !mmu->broken)
 		dmp_tenant_table_held(mmu, table);
 	return table;
 }
 
 struct dmp_table *dmp_table_get(struct dmp_mmu *mmu, u64 gfn,
-				unsigned int level, u32 flags)
+				unsigned int level, u32 flags, enum dmp_reach reach)
 {
 	struct dmp_table *table = dmp_table_find(mmu, gfn, level);
 
 	if (!table)
-		table = promote(mmu, gfn, level, flags);
+		table = promote(mmu, gfn, level, flags, reach);
 	if (!table || mmu->broken)
 		return NULL;
 	table->links++;

@@ -9,10 +9,10 @@
 
 /*
  * The machine table of the guest table @gfn at @level, made from it when it
- * is new, with one link more. NULL when broken.
+ * is new, with one link more. NULL when broken. @reach: as of follow().
  */
 struct dmp_table *dmp_table_get(struct dmp_mmu *mmu, u64 gfn,
-				unsigned int level, u32 flags);
+				unsigned int level, u32 flags, enum dmp_reach reach);
 
 /* One link less; with the last, it and what only it links are given back. */
 void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table);
@@ -20,10 +20,11 @@ void dmp_table_put(struct dmp_mmu *mmu, struct dmp_table *table);
 /*
  * The guest's entry @index of @table has changed from @old to @new: make the
  * machine entry follow. The one place where machine entries change for a
- * change of the guest's.
+ * change of the guest's. @reach: of @table, which decides whether A and D may be set in
+ * it at once; of no use when @new is 0.
  */
 void dmp_table_follow(struct dmp_mmu *mmu, struct dmp_table *table,
-		      unsigned int index, u64 old, u64 new);
+		      unsigned int index, u64 old, u64 new, enum dmp_reach reach);
 
 /*
  * As follow(), for each held machine table of the guest table @gfn, where

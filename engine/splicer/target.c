@@ -26,8 +26,8 @@ static bool is_ready(const struct dmp_mmu *mmu, const struct dmp_target *target)
 /* Nothing is left to be done before another root is loaded. */
 static bool is_calm(const struct dmp_mmu *mmu)
 {
-	return mmu->loaded && !mmu->broken && !mmu->waiting && !mmu->suspects &&
-	       !mmu->lazy_d && !mmu->splicer->unsettled && !mmu->splicer->space.grown;
+	return mmu->loaded && !mmu->broken && !mmu->waiting && !mmu->owed.suspects &&
+	       !mmu->owed.lazy_d && !mmu->splicer->unsettled && !mmu->splicer->space.grown;
 }
 
 static void drop(struct dmp_splicer *splicer, u32 i)
