@@ -101,21 +101,22 @@ void dmp_filter_leave(bool guarded, unsigned int offset, struct dmp_implant *imp
 	const struct dmp_filter_row *row = find_row(blob, offset);
 	unsigned int i;
 
-	*left = (struct dmp_filter_left){ .kind = DMP_LEFT_NOWHERE };
+	*left = (struct dmp_filter_left){ .kind = DMP_FILTER_LEFT_NOWHERE };
 	if (!row)
 		return;
 	dmp_filter_forget(implant);
-	left->kind = DMP_LEFT_RESOLVED;
+	left->kind = DMP_FILTER_LEFT_RESOLVED;
 	if (row->kind == DMP_FILTER_BEFORE ||
 	    (row->kind == DMP_FILTER_AGENT && !implant->agent.done)) {
-		left->kind = DMP_LEFT_FAULT;
+		left->kind = DMP_FILTER_LEFT_FAULT;
 	} else if (row->kind == DMP_FILTER_COMMIT) {
-		left->kind = regs->rflags & RFLAGS_ZF ? DMP_LEFT_FOLLOW : DMP_LEFT_FAULT;
+		left->kind = regs->rflags & RFLAGS_ZF ? DMP_FILTER_LEFT_FOLLOW :
+							DMP_FILTER_LEFT_FAULT;
 		left->table = (regs->gpr[RSI] - implant->window) >> DMP_PAGE_SHIFT;
 		left->index = regs->gpr[RDI];
 		left->old = regs->gpr[RAX];
 	} else if (row->kind == DMP_FILTER_COUNT) {
-		left->kind = DMP_LEFT_COUNT;
+		left->kind = DMP_FILTER_LEFT_COUNT;
 		left->gfn = regs->gpr[R9] / DMP_FRAME_BYTES;
 	}
 
@@ -123,7 +124,7 @@ void dmp_filter_leave(bool guarded, unsigned int offset, struct dmp_implant *imp
 		if (row->saved & 1u << i)
 			regs->gpr[i] = implant->save[i];
 	regs->rip -= offset;
-	if (left->kind == DMP_LEFT_FAULT)
+	if (left->kind == DMP_FILTER_LEFT_FAULT)
 		return;
 	if (row->kind != DMP_FILTER_DONE && row->kind != DMP_FILTER_AGENT)
 		implant->lazy_a++;

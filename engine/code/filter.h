@@ -107,19 +107,19 @@ enum dmp_filter_left_kind {
 	 * for the fault, RIP is the filter's entry. Go on at the guest's
 	 * handler, or treat it as the filter's hypercall.
 	 */
-	DMP_LEFT_FAULT,
+	DMP_FILTER_LEFT_FAULT,
 	/*
 	 * The fault is resolved, RIP is at the filter's iretq, whose frame
 	 * is at RSP. But first, and before anyone sees the tables:
-	 * DMP_LEFT_FOLLOW: the guest entry at .index of .table was .old and
+	 * DMP_FILTER_LEFT_FOLLOW: the guest entry at .index of .table was .old and
 	 * has its A (or A and D) set now; the machine entry is still the trap.
-	 * DMP_LEFT_COUNT: the machine entry is written; count it in the
+	 * DMP_FILTER_LEFT_COUNT: the machine entry is written; count it in the
 	 * writable of frame .gfn.
 	 */
-	DMP_LEFT_FOLLOW,
-	DMP_LEFT_COUNT,
-	DMP_LEFT_RESOLVED,
-	DMP_LEFT_NOWHERE,	/* no instruction of the filter's is there */
+	DMP_FILTER_LEFT_FOLLOW,
+	DMP_FILTER_LEFT_COUNT,
+	DMP_FILTER_LEFT_RESOLVED,
+	DMP_FILTER_LEFT_NOWHERE,	/* no instruction of the filter's is there */
 };
 
 struct dmp_filter_left {

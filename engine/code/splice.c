@@ -10,7 +10,7 @@ static const char *const refusal_names[DMP_SPLICE_REASONS] = {
 	[DMP_SPLICE_TRUNCATED] = "truncated",
 	[DMP_SPLICE_PAGE_CROSS] = "page-cross",
 	[DMP_SPLICE_BRANCH] = "branch",
-	[DMP_SPLICE_CALL] = "call",
+	[DMP_SPLICE_IS_CALL] = "call",
 	[DMP_SPLICE_JMP_SHORT] = "jmp-short",
 	[DMP_SPLICE_NOP] = "nop",
 	[DMP_SPLICE_PRIVILEGED] = "privileged",
@@ -40,9 +40,8 @@ static enum dmp_splice_refusal check_branch(const struct dmp_insn *insn,
 		return insn->imm_size == 4 || flags & DMP_SPLICE_SETTLED ?
 		       DMP_SPLICE_OK : DMP_SPLICE_JMP_SHORT;
 	case DMP_FORM_CALL_REL:
-		*kind = DMP_SPLICE_CALLED;
-		return flags & DMP_SPLICE_CALLS ? DMP_SPLICE_OK :
-						  DMP_SPLICE_CALL;
+		*kind = DMP_SPLICE_KIND_CALL;
+		return flags & DMP_SPLICE_MAY_CALL ? DMP_SPLICE_OK : DMP_SPLICE_IS_CALL;
 	default:
 		return DMP_SPLICE_BRANCH;
 	}

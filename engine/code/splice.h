@@ -32,7 +32,7 @@ enum dmp_splice_refusal {
 	DMP_SPLICE_TRUNCATED,	/* more bytes are needed than were given */
 	DMP_SPLICE_PAGE_CROSS,	/* the bytes to replace leave their page */
 	DMP_SPLICE_BRANCH,	/* a branch that is not displaced */
-	DMP_SPLICE_CALL,	/* a call: the guest may rewrite it */
+	DMP_SPLICE_IS_CALL,	/* a call: the guest may rewrite it */
 	DMP_SPLICE_JMP_SHORT,	/* JMP rel8: likewise */
 	DMP_SPLICE_NOP,		/* a NOP of 2 or 5 bytes: likewise */
 	DMP_SPLICE_PRIVILEGED,	/* may exit, or needs privilege */
@@ -57,7 +57,7 @@ enum dmp_splice_kind {
 	DMP_SPLICE_MOVED,	/* runs in the stub as it is */
 	DMP_SPLICE_RET,		/* likewise, and ends the run */
 	DMP_SPLICE_JUMP,	/* JMP rel32; ends the run */
-	DMP_SPLICE_CALLED,	/* CALL rel32; ends the run */
+	DMP_SPLICE_KIND_CALL,	/* CALL rel32; ends the run */
 	DMP_SPLICE_PADDING	/* INT3 after the end of a run; not in the stub: */
 				/*   a #BP there is the guest's own */
 };
@@ -66,7 +66,7 @@ enum dmp_splice_kind {
 static inline bool dmp_splice_ends(u8 kind)
 {
 	return kind == DMP_SPLICE_RET || kind == DMP_SPLICE_JUMP ||
-	       kind == DMP_SPLICE_CALLED;
+	       kind == DMP_SPLICE_KIND_CALL;
 }
 
 struct dmp_splice_plan {
@@ -82,7 +82,7 @@ struct dmp_splice_plan {
  * A CALL rel32 may be displaced, as a PUSH and a JMP; for code that the guest
  * is known not to rewrite.
  */
-#define DMP_SPLICE_CALLS	2u
+#define DMP_SPLICE_MAY_CALL	2u
 /*
  * JMP rel8 and NOPs of 2 and 5 bytes may be displaced, too: for code where the
  * guest is known to rewrite them when it boots and not again.

@@ -44,7 +44,7 @@ static void emit_displaced(struct dmp_stub_build *b, u32 i)
 		dmp_stub_cr3(b, &insn, i);
 	else if (at->kind == DMP_SPLICE_JUMP)
 		dmp_emit_jump(&b->e, DMP_JMP, dmp_insn_target(&insn, code.ip));
-	else if (at->kind == DMP_SPLICE_CALLED)
+	else if (at->kind == DMP_SPLICE_KIND_CALL)
 		emit_call(b, code.ip + at->length,
 			  dmp_insn_target(&insn, code.ip));
 	else

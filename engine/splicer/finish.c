@@ -51,7 +51,7 @@ static void finish_left(struct dmp_mmu *mmu, const struct dmp_left *left)
 	if (left->kind == DMP_LEFT_UNWIND) {
 		table = dmp_table_by_hfn(mmu, left->filter.table);
 		frame = dmp_frame_find(mmu, left->filter.gfn);
-		if (left->filter.kind == DMP_LEFT_FOLLOW)
+		if (left->filter.kind == DMP_FILTER_LEFT_FOLLOW)
 			finish_entry(mmu, table, left->filter.index,
 				     left->filter.old, 1);
 		else if (frame)

@@ -56,7 +56,7 @@ enum dmp_start_refusal dmp_gate_splice(struct dmp_mmu *mmu, const struct dmp_sta
 		return DMP_START_HANDLER;
 	prologue->rip = start->handler;
 	prologue->state = DMP_SITE_COUNTING;
-	dmp_site_install(mmu, prologue, DMP_SPLICE_PROLOGUE | DMP_SPLICE_CALLS);
+	dmp_site_install(mmu, prologue, DMP_SPLICE_PROLOGUE | DMP_SPLICE_MAY_CALL);
 	if (prologue->state != DMP_SITE_SPLICED) {
 		unwatch_gate(mmu);
 		return DMP_START_HANDLER;

@@ -31,22 +31,22 @@ static void leave_filter(struct dmp_splicer *splicer, bool hypercall,
 	hypercall &= offset == dmp_filter_hypercall_offset(splicer->guarded);
 	dmp_filter_leave(splicer->guarded, offset, splicer->implant, regs, &left->filter);
 	switch (left->filter.kind) {
-	case DMP_LEFT_FAULT:
+	case DMP_FILTER_LEFT_FAULT:
 		/* What the agent had begun is taken back. */
 		left->unfinished = splicer->implant->agent.logged;
 		regs->rip = splicer->prologue.rip;
 		left->kind = hypercall ? DMP_LEFT_FAULT_ASKED :
 					 DMP_LEFT_FAULT_BEGUN;
 		break;
-	case DMP_LEFT_FOLLOW:
-	case DMP_LEFT_COUNT:
+	case DMP_FILTER_LEFT_FOLLOW:
+	case DMP_FILTER_LEFT_COUNT:
 		left->unfinished = true;
 		left->kind = DMP_LEFT_UNWIND;
 		break;
-	case DMP_LEFT_RESOLVED:
+	case DMP_FILTER_LEFT_RESOLVED:
 		left->kind = DMP_LEFT_UNWIND;
 		break;
-	case DMP_LEFT_NOWHERE:
+	case DMP_FILTER_LEFT_NOWHERE:
 		break;
 	}
 }

@@ -161,13 +161,29 @@ struct dmp_monitor {
 	struct dmp_monitor_set set[];	/* then the dmp_monitor_insn array */
 };
 
-/* One word for all of a key but its RIP; bits that vary most are lowest. */
+/*
+ * One word for all of a key but its RIP; bits that vary most are lowest. The host packs
+ * what it knows when an exit begins, of no kind yet, and adds what it finds out.
+ */
+#define DMP_META_CPL	3u	/* its bits; above them the kind's */
+#define DMP_META(code, arg, cpl)	\
+	((u64)(arg) << 32 | (u32)(((code) << 8) + (cpl) + DMP_META_VALID))
+
+static inline u64 dmp_meta_at_cpl(u64 meta, u8 cpl)
+{
+	return (meta & ~(u64)DMP_META_CPL) | cpl;
+}
+
+/* @kind: below DMP_MONITOR_KINDS. */
+static inline u64 dmp_meta_of_kind(u64 meta, u32 kind)
+{
+	return meta + kind * (DMP_META_CPL + 1);
+}
+
 static inline u64 dmp_exit_meta(const struct dmp_exit_key *key)
 {
-	u32 low = (key->code << 8) + (key->kind & (DMP_MONITOR_KINDS - 1)) * 4 +
-		  key->cpl + DMP_META_VALID;
-
-	return (u64)key->arg << 32 | low;
+	return dmp_meta_of_kind(DMP_META(key->code, key->arg, key->cpl),
+				key->kind & (DMP_MONITOR_KINDS - 1));
 }
 
 /*
@@ -326,7 +342,7 @@ static inline struct dmp_exit_key dmp_exit_key_of(u64 rip, u64 meta)
 		.rip = rip,
 		.code = (u32)meta >> 8,
 		.arg = meta >> 32,
-		.cpl = meta & 3,
+		.cpl = meta & DMP_META_CPL,
 		.kind = meta >> 2 & (DMP_MONITOR_KINDS - 1),
 	};
 }

@@ -170,7 +170,7 @@ void __kvm_dmp_exit_end(struct kvm_vcpu *vcpu)
 {
 	struct dmp_batch *batch = READ_ONCE(vcpu->arch.dmp_exit.batch);
 	u64 rip = vcpu->arch.dmp_exit.rip;
-	u64 meta = vcpu->arch.dmp_exit.meta + vcpu->arch.dmp_exit.kind * 4;
+	u64 meta = dmp_meta_of_kind(vcpu->arch.dmp_exit.meta, vcpu->arch.dmp_exit.kind);
 	struct dmp_batch_slot *slot;
 
 	vcpu->arch.dmp_exit.meta = 0;

@@ -103,14 +103,10 @@ enum kvm_dmp_event {
 #define KVM_DMP_DR_KNOWN_GPR	0x20
 #define KVM_DMP_DR_GPR_SHIFT	8
 
-/* How an exit is charged: vcpu->arch.dmp_exit.meta. */
-#define KVM_DMP_META(code, arg, cpl)	\
-	((u64)(arg) << 32 | (u32)(((code) << 8) + (cpl) + DMP_META_VALID))
-
 struct kvm_dmp_vendor {
 	const char *isa;
 	u8 hypercall[3];
-	u64 write_cr3;		/* META of MOV to CR3 */
+	u64 write_cr3;		/* DMP_META() of MOV to CR3 */
 	bool (*lidt_exits)(void);	/* NULL: it can */
 	/* First and last code of what a mark's subleaf 1 counts. */
 	struct { u32 first, last; } counted[3];
@@ -139,7 +135,7 @@ static __always_inline void kvm_dmp_exit_is(struct kvm_vcpu *vcpu, u64 rip,
 					    u32 code, u32 arg, u8 cpl)
 {
 	vcpu->arch.dmp_exit.rip = rip;
-	vcpu->arch.dmp_exit.meta = KVM_DMP_META(code, arg, cpl);
+	vcpu->arch.dmp_exit.meta = DMP_META(code, arg, cpl);
 	vcpu->arch.dmp_exit.kind = DMP_KIND_NONE;
 }
 
@@ -147,7 +143,7 @@ static __always_inline void kvm_dmp_exit_is(struct kvm_vcpu *vcpu, u64 rip,
 static inline void kvm_dmp_charge_to(struct kvm_vcpu *vcpu, u64 rip, u8 cpl)
 {
 	vcpu->arch.dmp_exit.rip = rip;
-	vcpu->arch.dmp_exit.meta = (vcpu->arch.dmp_exit.meta & ~3ull) | cpl;
+	vcpu->arch.dmp_exit.meta = dmp_meta_at_cpl(vcpu->arch.dmp_exit.meta, cpl);
 }
 
 /*

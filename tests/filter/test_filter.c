@@ -46,7 +46,7 @@ struct trial {
 	u32 writable;		/* before, of want.gfn */
 	u64 number;
 	enum dmp_filter_left_kind stage;
-	unsigned int hits[DMP_LEFT_NOWHERE];
+	unsigned int hits[DMP_FILTER_LEFT_NOWHERE];
 };
 
 static void complain(const struct trial *t, const char *what, unsigned int offset)
@@ -114,7 +114,7 @@ static void finish(const struct trial *t, unsigned int offset,
 	u64 guest, *machine;
 	struct dmp_frame *frame;
 
-	if (left->kind == DMP_LEFT_FOLLOW) {
+	if (left->kind == DMP_FILTER_LEFT_FOLLOW) {
 		CHECK(t, offset, left->table == TABLE_HFN);
 		CHECK(t, offset, left->index == dmp_index(t->c.tables.gva, 1));
 		CHECK(t, offset, left->old == t->c.tables.guest[1]);
@@ -124,7 +124,7 @@ static void finish(const struct trial *t, unsigned int offset,
 		frame = &world->records[dmp_pte_gfn(guest)];
 		*machine = dmp_translate_leaf(&t->c.paging, guest, frame->leaf);
 		frame->writable += !!(*machine & DMP_PTE_RW);
-	} else if (left->kind == DMP_LEFT_COUNT) {
+	} else if (left->kind == DMP_FILTER_LEFT_COUNT) {
 		CHECK(t, offset, left->gfn == t->want.gfn);
 		world->records[left->gfn].writable++;
 	}
@@ -134,9 +134,9 @@ static void check_left(const struct trial *t, unsigned int offset,
 		       const struct dmp_filter_regs *regs,
 		       const struct dmp_filter_left *left, u64 lazy_a)
 {
-	bool out = left->kind != DMP_LEFT_FAULT;
+	bool out = left->kind != DMP_FILTER_LEFT_FAULT;
 
-	CHECK(t, offset, left->kind != DMP_LEFT_NOWHERE);
+	CHECK(t, offset, left->kind != DMP_FILTER_LEFT_NOWHERE);
 	check_regs(t, offset, regs, out);
 	CHECK(t, offset, regs->rip == FILTER_GVA + (out ? t->world->blob->iretq : 0));
 	CHECK(t, offset, lazy_a == (out && !t->want.by_agent));
@@ -186,8 +186,8 @@ static void leave_on_paper(struct world *world, unsigned int offset)
 	CHECK(t, offset, regs.rip == FILTER_GVA + offset);
 	dmp_filter_leave(world->guarded, offset, &copy, &regs, &left);
 	CHECK(t, offset, world_is_where_it_says(world));
-	CHECK(t, offset, left.kind <= DMP_LEFT_RESOLVED && left.kind >= t->stage);
-	CHECK(t, offset, left.kind == DMP_LEFT_RESOLVED || !world->agent_done);
+	CHECK(t, offset, left.kind <= DMP_FILTER_LEFT_RESOLVED && left.kind >= t->stage);
+	CHECK(t, offset, left.kind == DMP_FILTER_LEFT_RESOLVED || !world->agent_done);
 	t->stage = left.kind;
 	t->hits[left.kind]++;
 	finish(t, offset, &left);
@@ -202,7 +202,7 @@ static void trial_start(struct trial *t)
 	case_make(t->world, &t->c);
 	t->want = case_expect(t->world, &t->c);
 	t->writable = writable_now(t);
-	t->stage = DMP_LEFT_FAULT;
+	t->stage = DMP_FILTER_LEFT_FAULT;
 	t->world->implant->lazy_a = 0;
 	t->world->agent_done = false;
 	t->world->stop_at = 0;
@@ -292,8 +292,8 @@ static void test_cases(void **state)
 	print_message("  %llu cases: %u delivered, %u hypercalls, %u resolved\n", cases,
 		      count[DELIVERED], count[HYPERCALL], count[RESOLVED]);
 	print_message("  left before %u, to follow %u, to count %u, after %u\n",
-		      t.hits[DMP_LEFT_FAULT], t.hits[DMP_LEFT_FOLLOW], t.hits[DMP_LEFT_COUNT],
-		      t.hits[DMP_LEFT_RESOLVED]);
+		      t.hits[DMP_FILTER_LEFT_FAULT], t.hits[DMP_FILTER_LEFT_FOLLOW], t.hits[DMP_FILTER_LEFT_COUNT],
+		      t.hits[DMP_FILTER_LEFT_RESOLVED]);
 	if (cases >= CASES)
 		check_all_ran(t.world);
 	world_free(t.world);
@@ -321,7 +321,7 @@ static enum outcome interrupt(struct trial *t)
 	/* Whatever else uses the slots meanwhile: they are nobody's now. */
 	memset(world->implant->save, 0x5a, sizeof(world->implant->save));
 	world_set_regs(world, &regs);
-	if (left.kind != DMP_LEFT_FAULT)
+	if (left.kind != DMP_FILTER_LEFT_FAULT)
 		return RESOLVED;
 	return world_one_in(world, 4) ? interrupt(t) : (world->stop_at = 0, world_run(world));
 }
@@ -556,9 +556,9 @@ static void test_rows(void **state)
 	for (k = 0; k < DMP_ARRAY_SIZE(dmp_filter_blobs); k++) {
 		blob = &dmp_filter_blobs[k];
 		dmp_filter_leave(k, blob->code_end, &implant, &regs, &left);
-		assert_int_equal(left.kind, DMP_LEFT_NOWHERE);
+		assert_int_equal(left.kind, DMP_FILTER_LEFT_NOWHERE);
 		dmp_filter_leave(k, ~0u, &implant, &regs, &left);
-		assert_int_equal(left.kind, DMP_LEFT_NOWHERE);
+		assert_int_equal(left.kind, DMP_FILTER_LEFT_NOWHERE);
 		assert_true(regs.rip == 1234);
 		assert_int_equal(blob->row[0].offset, 0);
 		for (i = 1; i < blob->rows; i++)

@@ -179,7 +179,7 @@ static void test_random_splices(void **unused)
 		      trail.left);
 	/* The rarest kind comes up in one program of 80. */
 	for (k = 0; k <= DMP_SPLICE_PADDING && programs >= 1000; k++)
-		assert_true(kinds[k] || k == DMP_SPLICE_CALLED);
+		assert_true(kinds[k] || k == DMP_SPLICE_KIND_CALL);
 }
 
 /* Code behind a RET: instructions of the next function. */
@@ -253,7 +253,7 @@ static void run_handler(const struct handler *h, u64 *rng)
 	struct state s;
 
 	assert_int_equal(dmp_splice_plan(h->bytes, h->n, HANDLER_GVA,
-					 DMP_SPLICE_PROLOGUE | DMP_SPLICE_CALLS,
+					 DMP_SPLICE_PROLOGUE | DMP_SPLICE_MAY_CALL,
 					 &plan), DMP_SPLICE_OK);
 	do
 		site.stub = program_place(&plan, HANDLER_GVA, rng);

@@ -67,7 +67,7 @@ static const struct {
 	{ "48 89 37 0f 1f 44 00 00", 0, DMP_SPLICE_NOP, 0, 0, 0, "" },
 	{ "48 89 37 eb 10", 0, DMP_SPLICE_JMP_SHORT, 0, 0, 0, "" },
 	{ "48 89 37 74 10", 0, DMP_SPLICE_BRANCH, 0, 0, 0, "" },
-	{ "48 89 37 e8 00 01 00 00", 0, DMP_SPLICE_CALL, 0, 0, 0, "" },
+	{ "48 89 37 e8 00 01 00 00", 0, DMP_SPLICE_IS_CALL, 0, 0, 0, "" },
 	{ "48 89 37 ff e0", 0, DMP_SPLICE_BRANCH, 0, 0, 0, "" },
 	{ "48 89 37 ff d0", 0, DMP_SPLICE_BRANCH, 0, 0, 0, "" },
 	{ "48 89 37 fa 90", 0, DMP_SPLICE_PRIVILEGED, 0, 0, 0, "" },
@@ -98,7 +98,7 @@ static const struct {
 	/* Prologues. */
 	{ "0f 01 ca fc e8 00 01 00 00", 3, DMP_SPLICE_OK, 9, 0xc, 3, "MMC" },
 	{ "90 90 90 fc e8 00 01 00 00", 3, DMP_SPLICE_OK, 9, 0xf, 5, "MMMMC" },
-	{ "0f 01 ca fc e8 00 01 00 00", 1, DMP_SPLICE_CALL, 0, 0, 0, "" },
+	{ "0f 01 ca fc e8 00 01 00 00", 1, DMP_SPLICE_IS_CALL, 0, 0, 0, "" },
 	{ "f3 0f 1e fa 0f 01 ca", 1, DMP_SPLICE_OK, 7, 0x8, 2, "MM" },
 };
 

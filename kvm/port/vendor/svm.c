@@ -13,7 +13,7 @@
 const struct kvm_dmp_vendor svm_dmp_vendor = {
 	.isa = "svm",
 	.hypercall = { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
-	.write_cr3 = KVM_DMP_META(SVM_EXIT_WRITE_CR3, 0, 0),
+	.write_cr3 = DMP_META(SVM_EXIT_WRITE_CR3, 0, 0),
 	.counted = {
 		{ SVM_EXIT_CPUID, SVM_EXIT_CPUID },
 		{ SVM_EXIT_READ_CR0, SVM_EXIT_WRITE_CR0 + 15 },

@@ -25,7 +25,7 @@ static bool lidt_exits(void)
 const struct kvm_dmp_vendor vmx_dmp_vendor = {
 	.isa = "vmx",
 	.hypercall = { 0x0f, 0x01, 0xc1 },	/* VMCALL */
-	.write_cr3 = KVM_DMP_META(EXIT_REASON_CR_ACCESS, CR3_ACCESS, 0),
+	.write_cr3 = DMP_META(EXIT_REASON_CR_ACCESS, CR3_ACCESS, 0),
 	.lidt_exits = lidt_exits,
 	.counted = {
 		{ EXIT_REASON_CPUID, EXIT_REASON_CPUID },
