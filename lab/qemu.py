@@ -9,7 +9,7 @@ repaired copy, DIR/lib and DIR/share lead it to the original's modules and
 firmware, which QEMU looks for relative to itself.
 
 Two defects, both in helper_vmrun() (target/i386/tcg/sysemu/svm_helper.c, seen in
-7.2 and in later sources); docs/contributing.md has what they did.
+7.2 and in later sources); CONTRIBUTING.md has what they did.
 
 Delivered twice: it puts the vector of an injected external interrupt into
 CPUState.exception_index, delivers it on the spot, and leaves the field set. The

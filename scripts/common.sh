@@ -8,7 +8,7 @@ KERNEL=$BUILD/kernel		# Debian's kernel image, unpacked
 export TOP BUILD KERNEL
 
 # Of tests: LONG=1, also those that are too long for every run; SCALE=N, N times
-# as much of each (docs/contributing.md).
+# as much of each (CONTRIBUTING.md).
 SCALE=${SCALE:-1}
 export SCALE
 is_long() { [ "${LONG:-0}" != 0 ]; }
