@@ -12,7 +12,7 @@ struct reason {
 /* NULL for "none" and for a name this tool does not know. */
 const struct reason *reason_find(const char *name);
 
-/* Likewise why nothing is replaced (enum dmp_start_refusal, engine/splicer/splicer.c). */
+/* Likewise why nothing is replaced (enum dmp_start_refusal, engine/splicer/start.h). */
 const struct reason *splice_reason_find(const char *name);
 
 #endif /* DMP_TOOL_REASON_H */
