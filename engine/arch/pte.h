@@ -25,6 +25,8 @@
 
 #define DMP_PAGE_SHIFT	12
 #define DMP_PAGE_SIZE	4096
+#define DMP_PAGE_OFFSET	((u64)DMP_PAGE_SIZE - 1)	/* bits of an address */
+#define DMP_LARGE_PAGE	(1ull << 21)
 #define DMP_ENTRIES	512		/* a table */
 #define DMP_LEVEL_MAX	5
 

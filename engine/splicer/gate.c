@@ -10,8 +10,6 @@
 #include "splicer/site.h"
 #include "splicer/start.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 /* The gate that leads to the handler may not change unseen. */
 static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
 {
@@ -29,10 +27,10 @@ static bool watch_gate(struct dmp_mmu *mmu, u64 gate)
 			     table->gfn + index;
 	frame = dmp_frame_find(mmu, gfn);
 	if (!frame || !dmp_table_may_be(mmu, gfn) ||
-	    (gate & PAGE_MASK) > DMP_PAGE_SIZE - DMP_GATE_BYTES)
+	    (gate & DMP_PAGE_OFFSET) > DMP_PAGE_SIZE - DMP_GATE_BYTES)
 		return false;
 	splicer->gate_gfn = gfn;
-	splicer->gate_offset = gate & PAGE_MASK;
+	splicer->gate_offset = gate & DMP_PAGE_OFFSET;
 	splicer->gate_table = table->id;
 	splicer->gate_index = index;
 	if (!frame->code)

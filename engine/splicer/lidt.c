@@ -10,8 +10,6 @@
 #include "splicer/code_page.h"
 #include "splicer/lidt.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 void dmp_lidt_come(struct dmp_mmu *mmu)
 {
 	if (mmu->splicer->lidts.watched)
@@ -70,7 +68,7 @@ static u32 read_code(const struct dmp_mmu *mmu, u64 gva, u8 *bytes, u32 max)
 		frame = code_at(mmu, gva + done, &gfn);
 		if (!frame)
 			break;
-		offset = (gva + done) & PAGE_MASK;
+		offset = (gva + done) & DMP_PAGE_OFFSET;
 		part = DMP_PAGE_SIZE - offset;
 		if (part > max - done)
 			part = max - done;
@@ -122,7 +120,7 @@ static u64 begins_at(struct dmp_mmu *mmu, u64 gva)
 	/* What lies before may be no code. */
 	count = read_code(mmu, from, bytes, BEFORE + 1);
 	if (count <= BEFORE) {
-		first = BEFORE - (gva & PAGE_MASK);
+		first = BEFORE - (gva & DMP_PAGE_OFFSET);
 		__builtin_memset(bytes, 0, BEFORE);
 	}
 	count = first + read_code(mmu, from + first, bytes + first, AROUND - first);
@@ -180,7 +178,7 @@ static void put_int3(struct dmp_mmu *mmu, u64 rip)
 		dmp_break(mmu, DMP_BROKEN_CODE);
 		return;
 	}
-	code->copy[rip & PAGE_MASK] = DMP_SPLICE_INT3;
+	code->copy[rip & DMP_PAGE_OFFSET] = DMP_SPLICE_INT3;
 	lidts->at[lidts->count++] = (struct dmp_lidt){ .rip = rip, .code = code->id };
 }
 
@@ -195,7 +193,7 @@ static void take_int3(struct dmp_mmu *mmu, u64 gfn)
 		code = &mmu->splicer->code[lidts->at[i].code];
 		if (code->gfn != gfn)
 			continue;
-		offset = lidts->at[i].rip & PAGE_MASK;
+		offset = lidts->at[i].rip & DMP_PAGE_OFFSET;
 		code->copy[offset] = code->pristine[offset];
 		lidts->at[i] = lidts->at[--lidts->count];
 		dmp_code_put(mmu, code);
@@ -371,8 +369,8 @@ const char *dmp_lidt_audit(struct dmp_mmu *mmu)
 
 	for (i = 0; i < lidts->count; i++) {
 		code = &splicer->code[lidts->at[i].code];
-		offset = lidts->at[i].rip & PAGE_MASK;
-		if (!code->hfn || code->gva != (lidts->at[i].rip & ~PAGE_MASK))
+		offset = lidts->at[i].rip & DMP_PAGE_OFFSET;
+		if (!code->hfn || code->gva != (lidts->at[i].rip & ~DMP_PAGE_OFFSET))
 			return "LIDT watched in a page that is gone";
 		if (code->copy[offset] != DMP_SPLICE_INT3)
 			return "LIDT not watched";

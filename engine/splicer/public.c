@@ -10,8 +10,6 @@
 #include "splicer/space.h"
 #include "splicer/start.h"
 
-#define LARGE_PAGE	(1ull << 21)
-
 void *dmp_public_add_page(struct dmp_mmu *mmu, u64 gva, u32 flags)
 {
 	u64 hfn = dmp_page_alloc(mmu);
@@ -51,10 +49,10 @@ enum dmp_start_refusal dmp_public_place(struct dmp_mmu *mmu)
 	u64 gva, *slow;
 	u32 i;
 
-	gva = (splicer->public_start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+	gva = (splicer->public_start + DMP_LARGE_PAGE - 1) & ~(DMP_LARGE_PAGE - 1);
 	while (!dmp_space_is_free(mmu, gva) ||
-	       dmp_relics_hold(splicer->relics, gva, LARGE_PAGE, 0)) {
-		gva += LARGE_PAGE;
+	       dmp_relics_hold(splicer->relics, gva, DMP_LARGE_PAGE, 0)) {
+		gva += DMP_LARGE_PAGE;
 		if (gva >= splicer->public_end)
 			return DMP_START_NO_ROOM;
 	}

@@ -5,8 +5,6 @@
 #include "splicer/code_page.h"
 #include "splicer/relic.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 static u64 entry_of(const struct dmp_site *site)
 {
 	return site->landing ? site->landing : site->stub.gva;
@@ -115,7 +113,7 @@ static void watch(struct dmp_mmu *mmu, const struct dmp_relic *relic)
 	code = dmp_code_get(mmu, relic->rip);
 	if (!code)
 		return;
-	if (!dmp_relic_is_there(relic, code->pristine + (relic->rip & PAGE_MASK))) {
+	if (!dmp_relic_is_there(relic, code->pristine + (relic->rip & DMP_PAGE_OFFSET))) {
 		dmp_code_put(mmu, code);
 		return;
 	}

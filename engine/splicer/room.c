@@ -8,8 +8,6 @@
 #include "splicer/room.h"
 #include "splicer/space.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 /* A page of INT3 at @gva, if it is the implant's to use and nothing is there. */
 static bool open_page(struct dmp_mmu *mmu, u64 gva, struct dmp_room *room)
 {
@@ -47,7 +45,7 @@ static struct dmp_room *landing_page(struct dmp_splicer *splicer, u64 gva)
 	u32 i;
 
 	for (i = 0; i < splicer->landings; i++)
-		if (splicer->landing[i].gva == (gva & ~PAGE_MASK))
+		if (splicer->landing[i].gva == (gva & ~DMP_PAGE_OFFSET))
 			return &splicer->landing[i];
 	return NULL;
 }
@@ -59,7 +57,7 @@ static bool add_landing_page(struct dmp_mmu *mmu, u64 gva)
 	if (landing_page(splicer, gva))
 		return true;
 	if (splicer->landings == DMP_LANDINGS_MAX ||
-	    !open_page(mmu, gva & ~PAGE_MASK, &splicer->landing[splicer->landings]))
+	    !open_page(mmu, gva & ~DMP_PAGE_OFFSET, &splicer->landing[splicer->landings]))
 		return false;
 	splicer->landings++;
 	return true;
@@ -67,7 +65,7 @@ static bool add_landing_page(struct dmp_mmu *mmu, u64 gva)
 
 static u8 *landing_byte(struct dmp_splicer *splicer, u64 at)
 {
-	return &landing_page(splicer, at)->page[at & PAGE_MASK];
+	return &landing_page(splicer, at)->page[at & DMP_PAGE_OFFSET];
 }
 
 /* Pages there are, and no other's landing, now or in an earlier engagement. */

@@ -10,8 +10,6 @@
 #include "splicer/site.h"
 #include "splicer/site_stub.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 static bool overlaps(const struct dmp_site *site, u64 rip, u64 end)
 {
 	return site->state == DMP_SITE_SPLICED && site->rip < end &&
@@ -104,7 +102,7 @@ static void note_cr3_calls(struct dmp_splicer *splicer,
 void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
-	unsigned int offset = site->rip & PAGE_MASK;
+	unsigned int offset = site->rip & DMP_PAGE_OFFSET;
 	enum dmp_splice_refusal why;
 	enum dmp_stub_refusal no_stub;
 	struct dmp_splice_plan plan;
@@ -163,7 +161,7 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 
 void dmp_site_reinstate(struct dmp_mmu *mmu, struct dmp_site *site)
 {
-	__builtin_memcpy(mmu->splicer->code[site->code].copy + (site->rip & PAGE_MASK),
+	__builtin_memcpy(mmu->splicer->code[site->code].copy + (site->rip & DMP_PAGE_OFFSET),
 			 site->bytes, site->shown);
 	site->state = DMP_SITE_SPLICED;
 	if (site->undos)
@@ -181,7 +179,7 @@ void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
 		   enum dmp_site_refusal why)
 {
 	struct dmp_code_page *code = &mmu->splicer->code[site->code];
-	unsigned int offset = site->rip & PAGE_MASK;
+	unsigned int offset = site->rip & DMP_PAGE_OFFSET;
 
 	if (site->state != DMP_SITE_SPLICED)
 		return;
@@ -200,23 +198,22 @@ void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
 		dmp_break(mmu, DMP_BROKEN_HANDLER);
 }
 
-bool dmp_sites_undo(struct dmp_mmu *mmu, u64 rip, enum dmp_site_refusal why, bool *handler)
+enum dmp_undo dmp_sites_undo(struct dmp_mmu *mmu, u64 rip, enum dmp_site_refusal why)
 {
 	struct dmp_splicer *splicer = mmu->splicer;
+	enum dmp_undo undo = DMP_UNDO_NONE;
 	struct dmp_site *site;
-	bool any = false;
 
-	*handler = rip && rip == splicer->prologue.rip;
-	if (*handler)
-		return false;
+	if (rip && rip == splicer->prologue.rip)
+		return DMP_UNDO_HANDLER;
 	dmp_for_each_site(site, splicer) {
 		if (site->state != DMP_SITE_SPLICED || (rip && site->rip != rip) ||
 		    mmu->broken)
 			continue;
 		dmp_site_undo(mmu, site, why);
-		any = true;
+		undo = DMP_UNDO_DONE;
 	}
-	return any;
+	return undo;
 }
 
 void dmp_site_undo_range(struct dmp_mmu *mmu, unsigned int code,

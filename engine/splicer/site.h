@@ -17,11 +17,14 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags);
 void dmp_site_undo(struct dmp_mmu *mmu, struct dmp_site *site,
 		   enum dmp_site_refusal why);
 
-/*
- * Undo the splice at @rip, or with 0 all but the handler's, for @why. False: there is none
- * there. *@handler: @rip is the handler's, which is not undone by itself.
- */
-bool dmp_sites_undo(struct dmp_mmu *mmu, u64 rip, enum dmp_site_refusal why, bool *handler);
+enum dmp_undo {
+	DMP_UNDO_NONE,		/* nothing is spliced there */
+	DMP_UNDO_DONE,
+	DMP_UNDO_HANDLER	/* it is the #PF handler's, which stays with the implant */
+};
+
+/* Undo the splice at @rip, or with 0 all but the handler's, for @why. */
+enum dmp_undo dmp_sites_undo(struct dmp_mmu *mmu, u64 rip, enum dmp_site_refusal why);
 
 /* Splices that bytes [first, end) of code page @code touch are undone. */
 void dmp_site_undo_range(struct dmp_mmu *mmu, unsigned int code,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What sites are called, and refusals.
+ * What sites are called.
  */
 #include "splicer/site_names.h"
-#include "splicer/start.h"
 
 const char *dmp_site_state_name(enum dmp_site_state state)
 {
@@ -40,27 +39,6 @@ enum dmp_tactic dmp_site_tactic(const struct dmp_site *site)
 	if (plan->insn[0].kind != DMP_SPLICE_REPLACED)
 		return DMP_TACTIC_PROLOGUE;
 	return plan->count > 1 ? DMP_TACTIC_DISPLACED : DMP_TACTIC_JMP;
-}
-
-const char *dmp_start_refusal_name(enum dmp_start_refusal why)
-{
-	static const char * const name[DMP_START_REASONS] = {
-		[DMP_START_OK]		= "none",
-		[DMP_START_HANDLER]	= "page-fault-handler",
-		[DMP_START_NO_ROOM]	= "no-room",
-		[DMP_START_LAYOUT]	= "memory-layout",
-		[DMP_START_BROKEN]	= "broken",
-		[DMP_START_UNTRUSTED]	= "not-trusted",
-		[DMP_START_MAKER]	= "maker-not-privileged",
-		[DMP_START_LOCKDOWN]	= "host-locked-down",
-		[DMP_START_CPU]		= "host-cpu",
-		[DMP_START_DEBUG]	= "kernel-breakpoint",
-		[DMP_START_DEBUGGER]	= "debugger",
-		[DMP_START_CODE]	= "code-mapped-twice",
-		[DMP_START_EXPOSED]	= "not-isolated",
-	};
-
-	return why < DMP_START_REASONS ? name[why] : "unknown";
 }
 
 const char *dmp_site_refusal_name(const struct dmp_site *site)

@@ -5,7 +5,7 @@
 #ifndef DMP_SITE_NAMES_H
 #define DMP_SITE_NAMES_H
 
-#include "splicer/start.h"
+#include "splicer/state.h"
 
 const char *dmp_site_state_name(enum dmp_site_state state);
 

@@ -5,8 +5,6 @@
 #include "splicer/site.h"
 #include "splicer/site_shown.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 /* Bytes [first, end) of a page. */
 struct range {
 	unsigned int first, end;
@@ -104,8 +102,8 @@ void dmp_site_restore_shown(struct dmp_mmu *mmu, unsigned int code,
 	bool is_latest;
 
 	dmp_for_each_splice(site, splicer) {
-		begin = site->rip & PAGE_MASK;
-		if (!site->shown || (site->rip & ~PAGE_MASK) != page->gva ||
+		begin = site->rip & DMP_PAGE_OFFSET;
+		if (!site->shown || (site->rip & ~DMP_PAGE_OFFSET) != page->gva ||
 		    *end <= begin || *first >= begin + DMP_SPLICE_BYTES_MAX)
 			continue;
 		written.first = *first > begin ? *first - begin : 0;
@@ -140,13 +138,13 @@ void dmp_site_show_again(struct dmp_mmu *mmu, unsigned int code)
 
 	dmp_for_each_site(site, splicer) {
 		if (!site->written_back ||
-		    (site->rip & ~PAGE_MASK) != page->gva)
+		    (site->rip & ~DMP_PAGE_OFFSET) != page->gva)
 			continue;
 		site->written_back = false;
 		if (site->code != code || !may_show(site))
 			continue;
 		/* The second of a run may have been replaced by itself meanwhile. */
-		offset = site->rip & PAGE_MASK;
+		offset = site->rip & DMP_PAGE_OFFSET;
 		dmp_site_undo_range(mmu, code, offset, offset + site->shown);
 		if (site->stub.gva)
 			dmp_site_reinstate(mmu, site);

@@ -7,9 +7,6 @@
 #include "splicer/room.h"
 #include "splicer/site_stub.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-#define LARGE_PAGE	(1ull << 21)
-
 /* Try the stub at @gva, whose page has room for @size bytes there. */
 static bool make_at(struct dmp_splicer *splicer, struct dmp_site *site,
 		    const struct dmp_stub_site *at, u8 *code, u32 size)
@@ -57,9 +54,9 @@ static struct dmp_room *room_in_window(struct dmp_mmu *mmu, u64 lo, u64 hi)
 		hi = splicer->public_end;
 	if (lo >= hi)
 		return NULL;
-	gva = (lo + PAGE_MASK) & ~PAGE_MASK;
+	gva = (lo + DMP_PAGE_OFFSET) & ~DMP_PAGE_OFFSET;
 	/* A few pages, and whatever next 2 MiB. */
-	for (; gva < hi; gva = (gva + LARGE_PAGE) & ~(LARGE_PAGE - 1)) {
+	for (; gva < hi; gva = (gva + DMP_LARGE_PAGE) & ~(DMP_LARGE_PAGE - 1)) {
 		room = dmp_room_add(mmu, gva);
 		if (!room && dmp_space_is_free(mmu, gva) &&
 		    gva + DMP_PAGE_SIZE < hi)

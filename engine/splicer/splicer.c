@@ -18,8 +18,6 @@
 #include "splicer/view.h"
 #include "splicer/window.h"
 
-#define PAGE_MASK	((u64)DMP_PAGE_SIZE - 1)
-
 /*
  * Where stubs may be, below the handler: all that a jump with a trap byte for
  * its highest can reach (33xxxxxx to 34000000 below) and the handler's
@@ -27,6 +25,27 @@
  */
 #define PUBLIC_START	0x38000000ull
 #define PUBLIC_END	0x30000000ull
+
+const char *dmp_start_refusal_name(enum dmp_start_refusal why)
+{
+	static const char * const name[DMP_START_REASONS] = {
+		[DMP_START_OK]		= "none",
+		[DMP_START_HANDLER]	= "page-fault-handler",
+		[DMP_START_NO_ROOM]	= "no-room",
+		[DMP_START_LAYOUT]	= "memory-layout",
+		[DMP_START_BROKEN]	= "broken",
+		[DMP_START_UNTRUSTED]	= "not-trusted",
+		[DMP_START_MAKER]	= "maker-not-privileged",
+		[DMP_START_LOCKDOWN]	= "host-locked-down",
+		[DMP_START_CPU]		= "host-cpu",
+		[DMP_START_DEBUG]	= "kernel-breakpoint",
+		[DMP_START_DEBUGGER]	= "debugger",
+		[DMP_START_CODE]	= "code-mapped-twice",
+		[DMP_START_EXPOSED]	= "not-isolated",
+	};
+
+	return why < DMP_START_REASONS ? name[why] : "unknown";
+}
 
 static enum dmp_start_refusal start(struct dmp_mmu *mmu,
 				    const struct dmp_start *start)
@@ -39,8 +58,8 @@ static enum dmp_start_refusal start(struct dmp_mmu *mmu,
 	dmp_hidden_start(mmu);
 	if (start->handler < 1ull << 63 || !start->frames)
 		return start->frames ? DMP_START_HANDLER : DMP_START_LAYOUT;
-	splicer->public_start = (start->handler & ~PAGE_MASK) - PUBLIC_START;
-	splicer->public_end = (start->handler & ~PAGE_MASK) - PUBLIC_END;
+	splicer->public_start = (start->handler & ~DMP_PAGE_OFFSET) - PUBLIC_START;
+	splicer->public_end = (start->handler & ~DMP_PAGE_OFFSET) - PUBLIC_END;
 	/* For the filter's comparison. */
 	if (splicer->public_start >> 32 != splicer->public_end >> 32)
 		splicer->public_start = splicer->public_end >> 32 << 32;

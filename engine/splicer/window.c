@@ -8,7 +8,6 @@
 #include "splicer/start.h"
 #include "splicer/window.h"
 
-#define LARGE_PAGE	(1ull << 21)
 #define LARGE_PAGES	512u
 
 static u64 in_window(const struct dmp_mmu *mmu, u64 hfn)
@@ -146,7 +145,7 @@ enum dmp_start_refusal dmp_window_place(struct dmp_mmu *mmu, const struct dmp_st
 	/* One for the records: of frames, 24 bytes of 4096 each, and tables. */
 	first = dmp_space_free_tops(mmu, tops + 1);
 	frames = (((u64)DMP_FRAME_BYTES << gfn_bits) + DMP_PAGE_SIZE +
-		  LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+		  DMP_LARGE_PAGE - 1) & ~(DMP_LARGE_PAGE - 1);
 	if (!first || frames + DMP_CHUNKS_MAX * DMP_PAGE_SIZE >
 		      span << DMP_PAGE_SHIFT)
 		return DMP_START_NO_ROOM;

@@ -275,9 +275,13 @@ void kvm_dmp_finish_all(struct kvm *kvm)
 int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	static const int undone[] = {
+		[DMP_UNDO_NONE]		= -ENOENT,
+		[DMP_UNDO_DONE]		= 0,
+		[DMP_UNDO_HANDLER]	= -EBUSY,
+	};
 	struct kvm_dmp_engine *e = NULL;
 	struct dmp_splicer *s;
-	bool handler, any;
 	int r = -ENODATA;
 
 	mutex_lock(&vm->engine_lock);
@@ -286,8 +290,7 @@ int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why)
 		/* As for an audit. It flushes before it enters again. */
 		kvm_make_all_cpus_request(kvm, KVM_REQ_DMP);
 		kvm_dmp_finish_all(kvm);
-		any = dmp_sites_undo(&vm->engine->mmu, rip, why, &handler);
-		r = handler ? -EBUSY : any ? 0 : -ENOENT;
+		r = undone[dmp_sites_undo(&vm->engine->mmu, rip, why)];
 		e = kvm_dmp_engine_check(kvm);
 	}
 	mutex_unlock(&vm->engine_lock);

@@ -340,6 +340,37 @@ static void test_sites(void **state)
 	c_end();
 }
 
+/* By its address, or all but the handler's: `dmp undo`. */
+static void test_undo(void **state)
+{
+	struct dmp_site *one, *two;
+	struct machine *m;
+	struct text t;
+	u64 handler;
+
+	(void)state;
+	c_begin(&t, 1, 4);
+	m = &guest->m;
+	handler = m->splicer->prologue.rip;
+	assert_int_equal(dmp_sites_undo(m->mmu, 0, DMP_SITE_ASKED), DMP_UNDO_NONE);
+	one = c_trap(&t, g_site(&t, 1, TEXT_MOV), 2);
+	two = c_trap(&t, g_site(&t, 2, TEXT_IMM), 2);
+	assert_int_equal(dmp_sites_undo(m->mmu, handler, DMP_SITE_ASKED), DMP_UNDO_HANDLER);
+	assert_int_equal(dmp_sites_undo(m->mmu, one->rip + 1, DMP_SITE_ASKED), DMP_UNDO_NONE);
+	assert_true(one->state == DMP_SITE_SPLICED && two->state == DMP_SITE_SPLICED);
+	assert_int_equal(dmp_sites_undo(m->mmu, one->rip, DMP_SITE_ASKED), DMP_UNDO_DONE);
+	assert_string_equal(dmp_site_refusal_name(one), "asked");
+	assert_int_equal(two->state, DMP_SITE_SPLICED);
+	assert_int_equal(dmp_sites_undo(m->mmu, one->rip, DMP_SITE_ASKED), DMP_UNDO_NONE);
+	c_check(m);
+	assert_int_equal(dmp_sites_undo(m->mmu, 0, DMP_SITE_ASKED), DMP_UNDO_DONE);
+	assert_string_equal(dmp_site_refusal_name(two), "asked");
+	assert_int_equal(m->splicer->prologue.state, DMP_SITE_SPLICED);
+	assert_false(m->mmu->broken);
+	c_check(m);
+	c_end();
+}
+
 /* More places that trap than there are records: who traps most is served. */
 static void test_many_sites(void **state)
 {
@@ -499,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_table_below_public_gone),
 		cmocka_unit_test(test_fill),
 		cmocka_unit_test(test_sites),
+		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_many_sites),
 		cmocka_unit_test(test_tombstone),
 		cmocka_unit_test(test_tombstone_of_old_code),

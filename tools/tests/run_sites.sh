@@ -55,7 +55,7 @@ not_spliced host-locked-down "the host is locked down, so nobody may reach its m
 not_spliced page-fault-handler "the guest's page-fault handler cannot be spliced \(page-fault-handler\)"
 not_spliced of-a-later-version "of-a-later-version"
 # Every refusal of the engine has its words.
-refusals=$(sed -n 's/.*\[DMP_START_[A-Z_]*\].*"\(.*\)",/\1/p' "$here/../../engine/splicer/site_names.c")
+refusals=$(sed -n 's/.*\[DMP_START_[A-Z_]*\].*"\(.*\)",/\1/p' "$here/../../engine/splicer/splicer.c")
 for refusal in $refusals; do
 	[ "$refusal" != none ] || continue
 	cp "$w/status.good" "$d/status"
