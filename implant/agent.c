@@ -313,7 +313,18 @@ static bool set_place(const struct work *w, struct place *place, u32 id, u32 ind
 	       dmp_pte_gfn(leaf) == dmp_pte_gfn(frame->leaf);
 }
 
-/* The places of @frame, the direct mapping first; 0: that is not known. */
+/* The guest's leaf at @place; of a large one, that. */
+static u64 guest_leaf(const struct work *w, const struct place *place, u32 index)
+{
+	return place->table->guest ? guest_page(w, place->table)[index] :
+				     place->table->attr;
+}
+
+/*
+ * Where the guest may write @frame, the direct mapping first; 0: that is not known.
+ * Where it may not, nothing has to be taken, or given back: Linux keeps its image's
+ * mapping of what was freed of read-only data.
+ */
 static u32 find_places(const struct work *w, const struct dmp_frame *frame,
 		       struct place place[PLACES])
 {
@@ -323,8 +334,8 @@ static u32 find_places(const struct work *w, const struct dmp_frame *frame,
 					     frame->dmap_index, frame))
 		return 0;
 	pair = place[0].table->pair;
-	return pair && set_place(w, &place[1], pair, frame->dmap_index, frame) ?
-	       2 : 1;
+	return pair && set_place(w, &place[1], pair, frame->dmap_index, frame) &&
+	       guest_leaf(w, &place[1], frame->dmap_index) & DMP_PTE_RW ? 2 : 1;
 }
 
 /*
@@ -495,13 +506,6 @@ static struct dmp_table *find_child(const struct work *w,
 	    (child->flags & ~any) != DMP_TABLE_HELD)
 		return NULL;
 	return child;
-}
-
-/* The guest's leaf at @place; of a large one, that. */
-static u64 guest_leaf(const struct work *w, const struct place *place, u32 index)
-{
-	return place->table->guest ? guest_page(w, place->table)[index] :
-				     place->table->attr;
 }
 
 /* No flush: it becomes stronger. */

@@ -269,6 +269,97 @@ static void test_link_of_root(void **state)
 	end();
 }
 
+/*
+ * A free frame, @gfn from now on, has a small page in the direct map, and another in
+ * a table that is alike, as what is freed of Linux' image has.
+ */
+static void map_twice(void)
+{
+	struct dmp_table *direct;
+	struct place large;
+	unsigned int index;
+	u64 l1, leaf;
+
+	while (g_entry_get(guest, t.alias_table, gfn % DMP_ENTRIES))
+		gfn = g_plain_table(guest);
+	index = gfn % DMP_ENTRIES;
+	large = (struct place){ .table = guest->dmap_l2, .index = gfn / DMP_ENTRIES,
+				.level = 2 };
+	g_huge_split(guest, large, g_dmap(guest, gfn));
+	l1 = dmp_pte_gfn(g_entry_get(guest, guest->dmap_l2, gfn / DMP_ENTRIES));
+	leaf = g_entry_get(guest, l1, index);
+	g_entry_set(guest, t.alias_table, index, gfn << 12 | KERNEL_LEAF);
+	/* The direct mapping is the last to become writable. */
+	g_entry_set(guest, l1, index, leaf & ~RW);
+	g_entry_set(guest, l1, index, leaf);
+	m_flush_all(&guest->m);
+	learn(table[2]);
+	/* The VMM searches once, and knows the two tables then. */
+	asks(table[2], agent_link(gfn));
+	direct = machine_table(l1);
+	assert_int_equal(guest->m.records[gfn].dmap_table, direct->id);
+	assert_int_equal(direct->pair, machine_table(t.alias_table)->id);
+}
+
+static void set_second(u64 leaf)
+{
+	g_entry_set(guest, t.alias_table, gfn % DMP_ENTRIES, leaf);
+	set(table[2], 8, 0);
+	set(table[2], 8, 0);
+}
+
+/* Two mappings are taken and given back; one that is read-only is no mapping to take. */
+static void test_link_of_mapped_twice(void **state)
+{
+	const struct dmp_frame *frame;
+
+	(void)state;
+	begin();
+	map_twice();
+	frame = &guest->m.records[gfn];
+	assert_int_equal(frame->writable, 2);
+	agent_store(table[2], 7, agent_link(gfn), false);
+	assert_true(frame->paired && !frame->aliased);
+	c_check(&guest->m);
+	agent_store(table[2], 7, 0, false);
+	assert_int_equal(frame->writable, 2);
+	c_check(&guest->m);
+
+	set_second(gfn << 12 | P | A);
+	assert_int_equal(frame->writable, 1);
+	agent_store(table[2], 7, agent_link(gfn), false);
+	assert_true(!frame->paired && !frame->aliased);
+	c_check(&guest->m);
+	agent_store(table[2], 7, 0, false);
+	assert_int_equal(frame->writable, 1);
+	c_check(&guest->m);
+	end();
+}
+
+/* The second mapping changes while neither may be written. */
+static void test_unlink_of_mapped_twice(void **state)
+{
+	const struct dmp_frame *frame;
+
+	(void)state;
+	begin();
+	map_twice();
+	frame = &guest->m.records[gfn];
+	agent_store(table[2], 7, agent_link(gfn), false);
+	set_second(gfn << 12 | P | A);
+	agent_store(table[2], 7, 0, true);
+	assert_int_equal(frame->writable, 1);
+	c_check(&guest->m);
+
+	learn(table[2]);
+	agent_store(table[2], 7, agent_link(gfn), false);
+	set_second(gfn << 12 | KERNEL_LEAF);
+	agent_store(table[2], 7, 0, true);
+	assert_int_equal(frame->writable, 2);
+	c_check(&guest->m);
+	end();
+}
+
 static void test_links_odd(void **state)
 {
 	struct dmp_implant *implant;
@@ -433,6 +524,8 @@ int main(void)
 		cmocka_unit_test(test_link_not_empty),
 		cmocka_unit_test(test_link_of_mapped),
 		cmocka_unit_test(test_link_of_root),
+		cmocka_unit_test(test_link_of_mapped_twice),
+		cmocka_unit_test(test_unlink_of_mapped_twice),
 		cmocka_unit_test(test_links_odd),
 		cmocka_unit_test(test_unlink_one_of_two),
 		cmocka_unit_test(test_unlink_flagged),
