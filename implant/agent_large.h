@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The agent's part for large pages of user mode's: leaves at level 2. It does
- * what split_make() and table_destroy() of engine/mmu/table.c do for them. Part of
- * agent.c, which includes it.
+ * what split_make() and table_destroy() of engine/mmu/table.c do for them.
  *
  * A machine table from the pool maps the 512 frames, if all of them are plain
  * memory. One that is no longer linked goes back as it is: the VMM empties it.
  */
 #ifndef DMP_AGENT_LARGE_H
 #define DMP_AGENT_LARGE_H
+
+#include "agent_pool.h"
+#include "agent_work.h"
 
 /* Bits 20:13 of a large leaf; SDM vol. 3, table 4-18. */
 #define LARGE_RSVD	0x1fe000ull

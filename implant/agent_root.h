@@ -3,10 +3,14 @@
  * The agent's part for roots: one that is not loaded, and has lost the last entry it
  * had for user space, is let go of, as dmp_root_let_go() does (engine/mmu/drop.c). Its
  * process has ended; its page will be written when it is used again, and that would
- * trap. Part of agent.c, which includes it.
+ * trap.
  */
 #ifndef DMP_AGENT_ROOT_H
 #define DMP_AGENT_ROOT_H
+
+#include "agent_cache.h"
+#include "agent_place.h"
+#include "agent_work.h"
 
 static bool is_loaded(const struct work *w, const struct dmp_table *root)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The pool of machine tables in no use: for the agent, which takes some and gives some
- * back while the guest runs (implant/agent.c), and for the VMM itself, which saves an
+ * back while the guest runs (implant/agent_pool.h), and for the VMM itself, which saves an
  * allocation and 4 KiB of zeroing.
  *
  * INV: a table of the pool is empty, in the hash, shown in the window, linked
