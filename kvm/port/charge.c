@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Charging exits to guest instructions, and the lab's marks.
- *
- * Everything here runs in the vCPU's own thread.
+ * Charging exits to guest instructions. What is said to be nothing else runs in the vCPU's
+ * own thread.
  */
-#include "port.h"
+#include <linux/mm.h>
+#include <linux/random.h>
+
 #include "arch/pte.h"
-#include "x86.h"
+#include "charge.h"
 #include "kvm_cache_regs.h"
+#include "x86.h"
 
 #define CREATE_TRACE_POINTS
 #include "dmp_trace.h"
@@ -200,61 +202,101 @@ void __kvm_dmp_note(struct kvm_vcpu *vcpu, enum dmp_exit_kind kind)
 		d->outside[kind]++;
 }
 
-/* As in bench/mark.h. */
-#define MARK_MAGIC	0x21504d44	/* "DMP!" */
+/*
+ * ---- Whose exits are charged: any thread ----
+ */
 
-/* With what the vendor counts, the @nth. */
-static u32 exits_with(struct kvm *kvm, unsigned int nth)
+/* Give @vcpu a monitor, once. Called with the VM's lock held; may sleep. */
+static int provide_monitor(struct kvm_vcpu *vcpu)
 {
-	const struct kvm_dmp_vendor *vendor = kvm_x86_ops.dmp;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	unsigned int kind;
-	u32 code, sum = 0;
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	size_t bytes = dmp_monitor_bytes(DMP_MONITOR_SETS);
+	void *mem;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		const struct dmp_monitor *m = kvm_dmp_monitor_of(vcpu);
-
-		for (code = vendor->counted[nth].first;
-		     m && code <= vendor->counted[nth].last; code++)
-			for (kind = 0; kind < DMP_KIND_COUNT; kind++)
-				sum += dmp_monitor_tally(m, dmp_tally_of(code),
-							 kind);
+	if (d->monitor)
+		return 0;
+	mem = kvmalloc(PAGE_ALIGN(bytes), GFP_KERNEL_ACCOUNT);
+	if (!mem)
+		return -ENOMEM;
+	if (WARN_ON_ONCE(dmp_monitor_init(mem, bytes, DMP_MONITOR_SETS,
+					  get_random_u64()) != DMP_MONITOR_OK)) {
+		kvfree(mem);
+		return -EINVAL;
 	}
-	return sum;
+	/* Pairs with the acquire in kvm_dmp_monitor_of(). */
+	smp_store_release(&d->monitor, mem);
+	return 0;
 }
 
-/* KVM's own counters, which count with DMP off, too. */
-static void mark_from_stats(struct kvm *kvm, u32 *exits, u32 *pf, u32 *intr)
+/*
+ * Under vm->lock. The vCPU may be in the middle of an exit: it may still
+ * count this one in its batch, and drains that at the next.
+ */
+static void set_vcpu_charge(struct kvm_vcpu *vcpu, enum kvm_dmp_charge charge)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+
+	WRITE_ONCE(d->charge, charge);
+	smp_mb();	/* pairs with the one in end_uncounted() */
+	WRITE_ONCE(vcpu->arch.dmp_exit.batch,
+		   charge == KVM_DMP_CHARGE_ON ? &d->batch : NULL);
+}
+
+int kvm_dmp_set_charging(struct kvm *kvm, bool on)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
+	int r;
 
-	*exits = 0;
-	*pf = 0;
-	*intr = 0;
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		*exits += vcpu->stat.exits;
-		*pf += vcpu->stat.pf_taken;
-		*intr += vcpu->stat.irq_exits;
+		r = on && vcpu->arch.dmp ? provide_monitor(vcpu) : 0;
+		if (r)
+			return r;
 	}
+	if (on)
+		static_branch_inc(&kvm_dmp_monitoring);
+	else
+		static_branch_dec(&kvm_dmp_monitoring);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.dmp)
+			set_vcpu_charge(vcpu, on ? KVM_DMP_CHARGE_ON :
+						   KVM_DMP_CHARGE_OFF);
+	return 0;
 }
 
-bool __kvm_dmp_mark(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx,
-		    u32 *edx)
+int kvm_dmp_charge_vcpu(struct kvm_vcpu *vcpu)
 {
-	struct kvm *kvm = vcpu->kvm;
+	int r = provide_monitor(vcpu);
 
-	if (*ecx == 0) {
-		mark_from_stats(kvm, ebx, ecx, edx);
-	} else if (*ecx == 1 && READ_ONCE(vcpu->arch.dmp_exit.batch)) {
-		kvm_dmp_drain(vcpu);
-		*ebx = exits_with(kvm, 0);
-		*ecx = exits_with(kvm, 1);
-		*edx = exits_with(kvm, 2);
-	} else {
-		return false;
-	}
-	*eax = MARK_MAGIC;
-	return true;
+	if (!r)
+		set_vcpu_charge(vcpu, KVM_DMP_CHARGE_ON);
+	return r;
+}
+
+int kvm_dmp_reset(struct kvm *kvm)
+{
+	struct kvm_dmp_vm *vm = kvm->arch.dmp;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->mode == KVM_DMP_OFF)
+		r = -ENODATA;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.dmp &&
+		    vcpu->arch.dmp->charge == KVM_DMP_CHARGE_ON)
+			set_vcpu_charge(vcpu, KVM_DMP_CHARGE_RESET);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = READ_ONCE(vcpu->arch.dmp);
+
+	if (!d || READ_ONCE(d->charge) == KVM_DMP_CHARGE_RESET)
+		return NULL;
+	/* Pairs with the release in provide_monitor(). */
+	return smp_load_acquire(&d->monitor);
 }

@@ -5,7 +5,7 @@
  * read no guest memory to find the next instruction; what has just been executed is
  * found by the machine tables. In the vCPU's own thread.
  */
-#include "engine.h"
+#include "state.h"
 #include "cpuid.h"
 #include "pmu.h"
 #include "x86.h"

@@ -10,9 +10,11 @@
  * vcpu->arch.cr3. Who changes that has the root loaded anew, but for
  * switch_root(), which does both. Where the CPU lets chosen values pass, the stub
  * changes the former itself, and the latter follows at each exit, before anybody
- * looks (note_switch(), spliced.c).
+ * looks (note_switch(), leave.c).
  */
-#include "engine.h"
+#include "cr3.h"
+#include "leave.h"
+#include "life.h"
 #include "splicer/leave.h"
 #include "splicer/site_trap.h"
 #include "splicer/target.h"
@@ -125,7 +127,7 @@ int kvm_dmp_write_cr3(struct kvm_vcpu *vcpu)
 	/* A step is to end behind it, and whoever debugs the guest to see it. */
 	if (vcpu->guest_debug ||
 	    static_call(kvm_x86_get_rflags)(vcpu) & X86_EFLAGS_TF) {
-		smp_store_release(&d->busy, false);	/* see be_idle() */
+		kvm_dmp_be_idle(d);
 		return kvm_emulate_instruction(vcpu, 0);
 	}
 	/* Refused: the fault is the instruction's, which is where RIP is. */

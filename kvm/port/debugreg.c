@@ -8,7 +8,8 @@
  * which writes by another address. All of these are addresses of the kernel's,
  * and rare: while such a breakpoint is armed nothing is replaced.
  */
-#include "engine.h"
+#include "debugreg.h"
+#include "life.h"
 #include "x86.h"
 
 #define DR7_ENABLED(i)	(3ull << 2 * (i))	/* SDM vol. 3, 17.2.4 */

@@ -4,7 +4,7 @@
  * branch that is not taken.
  *
  * This header is included by KVM's own files, so it says no more than they
- * need. The port's inner side is port.h.
+ * need. What the port keeps is in state.h.
  */
 #ifndef KVM_DMP_H
 #define KVM_DMP_H
@@ -31,7 +31,7 @@ void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_dmp_destroy_vcpu(struct kvm_vcpu *vcpu);
 void kvm_dmp_create_debugfs(struct kvm *kvm);
 
-/* Hooks of a VM that runs, or may run, on machine tables: see engaged.c. */
+/* Hooks of a VM that runs, or may run, on machine tables: see machine.c, engage.c. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_machine);
 bool __kvm_dmp_engaged(struct kvm_vcpu *vcpu);
 int kvm_dmp_load(struct kvm_vcpu *vcpu);
@@ -46,7 +46,7 @@ bool __kvm_dmp_emulation_failed(struct kvm_vcpu *vcpu);
 void kvm_dmp_service(struct kvm_vcpu *vcpu);
 void kvm_dmp_memslots_change(struct kvm *kvm);
 
-/* Hooks of a VM whose instructions are replaced: see spliced.c. */
+/* Hooks of a VM whose instructions are replaced: see leave.c, exits.c. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_splicing);
 /* Some CPU lets loads of chosen values into CR3 pass; see engine/splicer/target.h. */
 DECLARE_STATIC_KEY_FALSE(kvm_dmp_targets);

@@ -4,7 +4,6 @@
  */
 #include <asm/desc_defs.h>
 
-#include "engine.h"
 #include "frame.h"
 #include "mmu.h"
 #include "x86.h"
@@ -104,4 +103,34 @@ bool kvm_dmp_read_frame(struct kvm_vcpu *vcpu, unsigned int skip,
 	}
 	return !kvm_read_guest_virt(vcpu, rsp, (u8 *)frame + skip,
 				    sizeof(*frame) - skip, &e);
+}
+
+u64 kvm_dmp_frame_home(struct kvm_vcpu *vcpu, const struct fault_frame *frame)
+{
+	return kvm_dmp_is_users(frame) ? frame->rip :
+	       dmp_splicer_home(vcpu->arch.dmp->splicer, frame->rip);
+}
+
+void kvm_dmp_note_begun(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct fault_frame frame;
+
+	d->begun.handler = kvm_rip_read(vcpu);
+	d->begun.pending = kvm_dmp_read_frame(vcpu, 0, &frame);
+	if (d->begun.pending)
+		d->begun.home = kvm_dmp_frame_home(vcpu, &frame);
+}
+
+void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
+	struct fault_frame frame;
+
+	if (!d->begun.pending || kvm_rip_read(vcpu) != d->begun.handler)
+		return;
+	d->begun.pending = false;
+	if (!kvm_dmp_read_frame(vcpu, 0, &frame) ||
+	    !kvm_dmp_unwind(vcpu, d->begun.home, &frame))
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 }

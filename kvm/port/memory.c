@@ -9,7 +9,9 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "engine.h"
+#include "inject.h"
+#include "memory.h"
+#include "records.h"
 
 #define PIN_BATCH	512	/* pages */
 #define PIN_RESERVE	(16ul << (20 - PAGE_SHIFT))	/* left for others */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory for frame records.
+ * Memory for frame records; see records.h.
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
-#include "engine.h"
+#include "inject.h"
+#include "records.h"
 
 #define RECORD_GFP (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | \
 		    __GFP_NOWARN)

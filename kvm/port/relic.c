@@ -5,7 +5,7 @@
  * and the guest goes on behind it. Or it has written one of those bytes back, and goes
  * where that leads: the byte is put right. In the vCPU's own thread, engaged or not.
  */
-#include "port.h"
+#include "relic.h"
 #include "splicer/relic.h"
 #include "mmu.h"
 #include "x86.h"

@@ -3,7 +3,7 @@
  * The engine's figures among KVM's own statistics (KVM_GET_STATS_FD), whose
  * readers take no lock: they are kept up to date wherever they change.
  */
-#include "engine.h"
+#include "stats.h"
 
 u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e)
 {

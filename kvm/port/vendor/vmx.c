@@ -10,7 +10,7 @@
  */
 #include <linux/kvm_host.h>
 
-#include "port.h"
+#include "state.h"
 #include "vmx/vmx.h"
 #include "x86.h"
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Running on machine tables: what the hooks do while a VM is engaged. All in
- * the vCPU's own thread.
+ * Running on machine tables: what the hooks do while a VM is engaged. All in the vCPU's own
+ * thread.
  */
-#include "engine.h"
+#include "cr3.h"
+#include "debugreg.h"
+#include "implant.h"
+#include "kvm_cache_regs.h"
+#include "life.h"
+#include "machine.h"
 #include "mmu.h"
 #include "x86.h"
-#include "kvm_cache_regs.h"
 
 #define DR7_ENABLES	0xff	/* L0 to G3: SDM vol. 3, 17.2.4 */
 

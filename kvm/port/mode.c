@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Modes, module parameters, and the life of VMs and vCPUs.
+ * Modes, and the life of VMs and vCPUs.
  */
 #include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/random.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "port.h"
+#include "charge.h"
+#include "engage.h"
+#include "life.h"
+#include "mode.h"
 
 const char * const kvm_dmp_mode_name[KVM_DMP_MODES] = {
 	[KVM_DMP_OFF]		= "off",
@@ -23,7 +25,6 @@ EXPORT_SYMBOL_GPL(kvm_dmp_monitoring);
 
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_machine);
 EXPORT_SYMBOL_GPL(kvm_dmp_machine);
-DEFINE_STATIC_KEY_FALSE(kvm_dmp_marks);
 
 DEFINE_STATIC_KEY_FALSE(kvm_dmp_splicing);
 EXPORT_SYMBOL_GPL(kvm_dmp_splicing);
@@ -52,98 +53,9 @@ static const struct kernel_param_ops mode_param_ops = {
 	.set = mode_param_set,
 	.get = mode_param_get,
 };
+
 module_param_cb(dmp, &mode_param_ops, NULL, 0644);
 MODULE_PARM_DESC(dmp, "DMP mode of new VMs: off (default), monitor, engaged, on");
-
-/*
- * kvm.dmp_marks: answer the lab's CPUID marks with exit counts. They tell a
- * guest, its user mode included, how often it exits: for measuring only.
- */
-static int marks_param_set(const char *val, const struct kernel_param *kp)
-{
-	bool on;
-	int r = kstrtobool(val, &on);
-
-	if (r)
-		return r;
-	if (on)
-		static_branch_enable(&kvm_dmp_marks);
-	else
-		static_branch_disable(&kvm_dmp_marks);
-	return 0;
-}
-
-static int marks_param_get(char *buffer, const struct kernel_param *kp)
-{
-	return sysfs_emit(buffer, "%c\n",
-			  static_key_enabled(&kvm_dmp_marks) ? 'Y' : 'N');
-}
-
-static const struct kernel_param_ops marks_param_ops = {
-	.set = marks_param_set,
-	.get = marks_param_get,
-};
-module_param_cb(dmp_marks, &marks_param_ops, NULL, 0644);
-MODULE_PARM_DESC(dmp_marks, "Answer CPUID marks with exit counts (default N)");
-
-/* Give @vcpu a monitor, once. Called with the VM's lock held; may sleep. */
-static int provide_monitor(struct kvm_vcpu *vcpu)
-{
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-	size_t bytes = dmp_monitor_bytes(DMP_MONITOR_SETS);
-	void *mem;
-
-	if (d->monitor)
-		return 0;
-	mem = kvmalloc(PAGE_ALIGN(bytes), GFP_KERNEL_ACCOUNT);
-	if (!mem)
-		return -ENOMEM;
-	if (WARN_ON_ONCE(dmp_monitor_init(mem, bytes, DMP_MONITOR_SETS,
-					  get_random_u64()) != DMP_MONITOR_OK)) {
-		kvfree(mem);
-		return -EINVAL;
-	}
-	/* Pairs with the acquire in kvm_dmp_monitor_of(). */
-	smp_store_release(&d->monitor, mem);
-	return 0;
-}
-
-/*
- * Under vm->lock. The vCPU may be in the middle of an exit: it may still
- * count this one in its batch, and drains that at the next.
- */
-static void set_vcpu_charge(struct kvm_vcpu *vcpu, enum kvm_dmp_charge charge)
-{
-	struct kvm_dmp_vcpu *d = vcpu->arch.dmp;
-
-	WRITE_ONCE(d->charge, charge);
-	smp_mb();	/* pairs with the one in end_uncounted() */
-	WRITE_ONCE(vcpu->arch.dmp_exit.batch,
-		   charge == KVM_DMP_CHARGE_ON ? &d->batch : NULL);
-}
-
-/* Begin or end charging, under vm->lock. */
-static int set_charging(struct kvm *kvm, bool on)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	int r;
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		r = on && vcpu->arch.dmp ? provide_monitor(vcpu) : 0;
-		if (r)
-			return r;
-	}
-	if (on)
-		static_branch_inc(&kvm_dmp_monitoring);
-	else
-		static_branch_dec(&kvm_dmp_monitoring);
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->arch.dmp)
-			set_vcpu_charge(vcpu, on ? KVM_DMP_CHARGE_ON :
-						   KVM_DMP_CHARGE_OFF);
-	return 0;
-}
 
 /* Begin or end to want machine tables, under vm->lock. */
 static void set_machine(struct kvm *kvm, bool on)
@@ -172,23 +84,6 @@ static void set_machine(struct kvm *kvm, bool on)
 	static_branch_dec(&kvm_dmp_machine);
 }
 
-void kvm_dmp_stand_down(struct kvm *kvm)
-{
-	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	bool held;
-
-	/* The policy may want it again before it is held back: once more. */
-	do {
-		kvm_dmp_disengage(kvm, DMP_REASON_REQUEST);
-		flush_work(&vm->engage_work);
-		mutex_lock(&vm->engine_lock);
-		held = dmp_policy_hold(&vm->policy,
-				       ktime_get_ns() + KVM_DMP_HOLD_NS);
-		mutex_unlock(&vm->engine_lock);
-		cond_resched();
-	} while (!held && !fatal_signal_pending(current));
-}
-
 int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 {
 	struct kvm_dmp_vm *vm = kvm->arch.dmp;
@@ -202,7 +97,7 @@ int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 	charged = was != KVM_DMP_OFF;
 	had_machine = was >= KVM_DMP_ENGAGED;
 	if (charging && !charged)
-		r = set_charging(kvm, true);
+		r = kvm_dmp_set_charging(kvm, true);
 	if (r)
 		goto out;
 	if (mode == KVM_DMP_ON && was != KVM_DMP_ON)
@@ -219,38 +114,10 @@ int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode)
 	}
 	/* Last: a vCPU leaves the implant where exits are charged. */
 	if (charged && !charging)
-		r = set_charging(kvm, false);
+		r = kvm_dmp_set_charging(kvm, false);
 out:
 	mutex_unlock(&vm->lock);
 	return r;
-}
-
-int kvm_dmp_reset(struct kvm *kvm)
-{
-	struct kvm_dmp_vm *vm = kvm->arch.dmp;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	int r = 0;
-
-	mutex_lock(&vm->lock);
-	if (vm->mode == KVM_DMP_OFF)
-		r = -ENODATA;
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		if (vcpu->arch.dmp &&
-		    vcpu->arch.dmp->charge == KVM_DMP_CHARGE_ON)
-			set_vcpu_charge(vcpu, KVM_DMP_CHARGE_RESET);
-	mutex_unlock(&vm->lock);
-	return r;
-}
-
-const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu)
-{
-	struct kvm_dmp_vcpu *d = READ_ONCE(vcpu->arch.dmp);
-
-	if (!d || READ_ONCE(d->charge) == KVM_DMP_CHARGE_RESET)
-		return NULL;
-	/* Pairs with the release in provide_monitor(). */
-	return smp_load_acquire(&d->monitor);
 }
 
 int kvm_dmp_init_vm(struct kvm *kvm)
@@ -298,10 +165,8 @@ void kvm_dmp_create_vcpu(struct kvm_vcpu *vcpu)
 
 	mutex_lock(&vm->lock);
 	WRITE_ONCE(vcpu->arch.dmp, d);
-	if (!d || (vm->mode != KVM_DMP_OFF && provide_monitor(vcpu)))
+	if (!d || (vm->mode != KVM_DMP_OFF && kvm_dmp_charge_vcpu(vcpu)))
 		vm->no_memory = true;
-	else if (vm->mode != KVM_DMP_OFF)
-		set_vcpu_charge(vcpu, KVM_DMP_CHARGE_ON);
 	mutex_unlock(&vm->lock);
 	if (atomic_read(&vcpu->kvm->online_vcpus) > 1)
 		kvm_dmp_disengage(vcpu->kvm, DMP_REASON_VCPUS);

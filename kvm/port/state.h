@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The port's inner side: what it keeps for each VM and vCPU.
+ * What the port keeps: of each VM, of each vCPU, and, while a VM is engaged, or about to
+ * be, its engine with the memory behind the guest.
  */
-#ifndef KVM_DMP_PORT_H
-#define KVM_DMP_PORT_H
+#ifndef KVM_DMP_STATE_H
+#define KVM_DMP_STATE_H
 
 #include <linux/mutex.h>
-#include <asm/cpufeature.h>
-
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "dmp.h"
-#include "mmu/machine.h"
 #include "kvm_cache_regs.h"
-#include "watch/policy.h"
+#include "mmu/machine.h"
 #include "splicer/leave.h"
 #include "splicer/splicer.h"
+#include "splicer/start.h"
+#include "watch/policy.h"
 
 enum kvm_dmp_mode {
 	KVM_DMP_OFF,		/* nothing is charged */
@@ -27,10 +27,33 @@ enum kvm_dmp_mode {
 	KVM_DMP_MODES
 };
 
-extern const char * const kvm_dmp_mode_name[KVM_DMP_MODES];
+/*
+ * kvm->arch.dmp->engine. Made and pinned by one thread under slots_lock, then
+ * taken into use by the vCPU's; from then on all under engine_lock.
+ */
+struct kvm_dmp_engine {
+	struct dmp_mmu mmu;
+	struct kvm *kvm;
+	unsigned long hva[DMP_SLOTS_MAX];	/* of mmu.slot[], same index */
+	unsigned long frames;			/* in all slots */
+	unsigned long accounted;		/* pages of RLIMIT_MEMLOCK */
+	bool ready;				/* pinned; may be taken into use */
 
-/* Everything that exists only for machine tables; see engaged.c. */
-struct kvm_dmp_engine;
+	/* For mode on; NULL when instructions are not to be replaced. */
+	struct dmp_splicer *splicer;
+	struct page *implant;			/* of splicer->implant */
+	enum dmp_start_refusal no_splicer;	/* why .splicer is NULL in mode on */
+
+	/* Frame records: as one array, of gfn 0 to gfns, or by slots. */
+	bool one_array;
+	struct dmp_frame *records;
+	struct page **record_pages;		/* .no_records where there is no slot */
+	struct page *no_records;		/* zeroes */
+	unsigned long gfns;
+
+	u64 allocations;			/* for fault injection */
+	u64 prepare_ns, engage_ns;		/* what it took */
+};
 
 struct kvm_dmp_range {
 	unsigned long start, end;	/* host addresses */
@@ -153,127 +176,9 @@ struct kvm_dmp_vcpu {
 	} injected;			/* a #PF of KVM's own */
 };
 
-/*
- * Change a VM's mode. May sleep. -ENOMEM leaves the mode as it was.
- */
-int kvm_dmp_set_mode(struct kvm *kvm, enum kvm_dmp_mode mode);
-
-/*
- * Forget all exits charged so far, at each vCPU's next exit. -ENODATA in mode
- * OFF: what was charged before is kept, and no exit would come by to drop it.
- */
-int kvm_dmp_reset(struct kvm *kvm);
-
-/* What the vCPU has counted and not charged yet is charged; its own thread. */
-void kvm_dmp_drain(struct kvm_vcpu *vcpu);
-
-/* Machine tables: engage.c makes and unmakes, engaged.c runs on them. */
-void kvm_dmp_engine_init_vm(struct kvm_dmp_vm *vm, struct kvm *kvm);
-void kvm_dmp_engine_destroy_vm(struct kvm *kvm);
-
-/*
- * Engage now, whatever the rate of faults. May sleep; returns 0 when engaged,
- * -EAGAIN on a refusal whose reason is in vm->policy, -EBUSY when the vCPU
- * does not run (it engages when it does), -EINVAL when the mode is not ENGAGED.
- */
-int kvm_dmp_engage(struct kvm *kvm);
-
-/*
- * Back to KVM's own paging. May be called by any thread that may sleep and
- * holds no lock inside slots_lock; on return no vCPU runs on machine tables
- * and none of the guest's memory is pinned.
- */
-void kvm_dmp_disengage(struct kvm *kvm, enum dmp_reason why);
-
-/*
- * Disengage at somebody's wish, and for KVM_DMP_HOLD_NS do not be engaged by
- * the rate of faults, or a busy guest would be so within a second.
- * kvm_dmp_engage() is not held back. Context as for kvm_dmp_disengage(), but
- * not under slots_lock.
- */
-#define KVM_DMP_HOLD_NS	(60ull * NSEC_PER_SEC)
-void kvm_dmp_stand_down(struct kvm *kvm);
-
-/*
- * Replacing instructions: spliced.c runs with the implant, splice.c begins and
- * ends it. start() is called under engine_lock, engaged, with a root loaded.
- */
-void kvm_dmp_splice_start(struct kvm_vcpu *vcpu);
-void kvm_dmp_splice_stop(struct kvm_vcpu *vcpu);
-
-/* Whether IDTR is not what it was at that start, in the vCPU's thread. */
-bool kvm_dmp_has_other_idt(struct kvm_vcpu *vcpu);
-void kvm_dmp_unwind_begun(struct kvm_vcpu *vcpu);
-
-/*
- * Debug registers, debugreg.c: whether a breakpoint of the guest's is in its
- * kernel, or may be; and its access, KVM_DMP_DR: a write may disengage. True:
- * handled, with *@ret.
- */
-bool kvm_dmp_watches_kernel(struct kvm_vcpu *vcpu);
-bool kvm_dmp_move_dr(struct kvm_vcpu *vcpu, u32 info, int *ret);
-
-/*
- * MOV to and from CR3 (cr3.c). show(): the guest is to read what vcpu->arch.cr3
- * is, which was just taken into use; engine_lock. trapped(): the instruction at
- * RIP has exited for one. write(): the one that @left says; as an exit handler.
- */
-void kvm_dmp_show_cr3(struct kvm_vcpu *vcpu);
-void kvm_dmp_cr3_trapped(struct kvm_vcpu *vcpu);
-int kvm_dmp_write_cr3(struct kvm_vcpu *vcpu);
-
-/*
- * What the guest has kept of splices (relic.c): the relic that leads to @gva, where
- * the kernel of the guest's is about to run and has mapped nothing; NULL: none.
- * run() it: in place of the guest's instruction; as an exit handler, not busy.
- */
-const struct dmp_relic *kvm_dmp_relic_at(struct kvm_vcpu *vcpu, u64 gva);
-int kvm_dmp_run_relic(struct kvm_vcpu *vcpu, const struct dmp_relic *relic);
-
-/*
- * The relic by which the kernel of the guest's has come to @gva, since it has written
- * a byte of the splice back while nobody looked; NULL: none. lead_back() puts that
- * right, and the guest goes on at the instruction, or the instruction alone is run; as
- * run_relic().
- */
-#define KVM_DMP_ASTRAY_MOST	8	/* times in a row before it is put right */
-const struct dmp_relic *kvm_dmp_relic_astray(struct kvm_vcpu *vcpu, u64 gva);
-int kvm_dmp_lead_back(struct kvm_vcpu *vcpu, const struct dmp_relic *relic);
-
-/*
- * Wait until no vCPU but the caller's own uses the splicer. All have been asked
- * to leave the guest, and the engine is detached.
- */
-void kvm_dmp_wait_idle(struct kvm *kvm);
-
-/*
- * A vCPU that is outside has left something undone: do it, under engine_lock.
- * finish_all() waits until they are outside, which they have been asked to be.
- */
-void kvm_dmp_finish(struct kvm_vcpu *vcpu);
-void kvm_dmp_finish_all(struct kvm *kvm);
-
-/*
- * Undo the splice at @rip, or all of them with @rip 0 (but not that of the #PF
- * handler, which stays for as long as the VM is spliced); the guest's
- * instructions are as they were, and are not replaced again before the VM is
- * engaged anew. 0; -ENOENT: there is none; -EBUSY: it is the handler's;
- * -ENODATA: not spliced.
- */
-int kvm_dmp_undo(struct kvm *kvm, u64 rip);
-
-/* Likewise, with a reason of one's own. */
-int kvm_dmp_undo_site(struct kvm *kvm, u64 rip, enum dmp_site_refusal why);
-
-/* Run the audit. 0: clean; -EILSEQ: not (see vm->finding); -ENODATA: not engaged. */
-int kvm_dmp_audit(struct kvm *kvm);
-
 static inline u64 kvm_dmp_cr3_gfn(struct kvm_vcpu *vcpu)
 {
 	return (kvm_read_cr3(vcpu) & DMP_PTE_ADDR) >> PAGE_SHIFT;
 }
 
-/* The monitor as readers may see it: NULL when there is none or it is stale. */
-const struct dmp_monitor *kvm_dmp_monitor_of(struct kvm_vcpu *vcpu);
-
-#endif /* KVM_DMP_PORT_H */
+#endif /* KVM_DMP_STATE_H */
