@@ -90,6 +90,31 @@ static void note_cr3_calls(struct dmp_splicer *splicer,
 	}
 }
 
+/* Its stub is there: @bytes, @len of them, are what the guest's CPU sees from now on. */
+static void show_splice(struct dmp_mmu *mmu, struct dmp_site *site,
+			struct dmp_code_page *code, const u8 *bytes, unsigned int len)
+{
+	unsigned int offset = site->rip & DMP_PAGE_OFFSET;
+	struct dmp_splicer *splicer = mmu->splicer;
+
+	if (site->landing)
+		dmp_landing_write(splicer, site->landing, site->stub.gva);
+	note_past(site);
+	/* Counted since it was first shown. */
+	code->sites -= !!site->shown;
+	__builtin_memcpy(site->original, code->pristine + offset, len);
+	__builtin_memcpy(site->bytes, bytes, len);
+	__builtin_memcpy(code->copy + offset, bytes, len);
+	site->shown = len;
+	site->code = code->id;
+	site->state = DMP_SITE_SPLICED;
+	mark_covered(splicer, site, DMP_SITE_COUNTING, DMP_SITE_COVERED);
+	note_cr3_calls(splicer, site);
+	splicer->stubs++;
+	dmp_relic_note(splicer->relics, site);
+	dmp_space_sync(mmu);
+}
+
 /*
  * Replace the instructions at site->rip. vCPUs are outside of the guest, and
  * entering it serializes (APM vol. 2, 15.5; SDM vol. 3, 26.3): the order of
@@ -113,7 +138,6 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 	};
 	struct dmp_code_page *code = dmp_code_get(mmu, site->rip);
 	u8 bytes[DMP_SPLICE_BYTES_MAX];
-	bool shown = site->shown;
 
 	if (!code) {
 		dmp_site_refuse(site, DMP_SITE_CODE, 0);
@@ -131,27 +155,8 @@ void dmp_site_install(struct dmp_mmu *mmu, struct dmp_site *site, u32 flags)
 	} else if (is_taken(splicer, site->rip, site->rip + plan.len)) {
 		dmp_site_refuse(site, DMP_SITE_OVERLAPS, 0);
 	} else if (dmp_site_bury_stub(splicer, site) && dmp_site_make_stub(mmu, site, &at)) {
-		if (dmp_splice_bytes(&plan, site->rip, dmp_stub_entry(&at),
-				     bytes)) {
-			if (site->landing)
-				dmp_landing_write(splicer, site->landing,
-						  site->stub.gva);
-			note_past(site);
-			__builtin_memcpy(site->original, at.bytes, plan.len);
-			__builtin_memcpy(site->bytes, bytes, plan.len);
-			site->shown = plan.len;
-			__builtin_memcpy(code->copy + offset, site->bytes,
-					 plan.len);
-			/* Counted since it was first shown. */
-			code->sites -= shown;
-			site->code = code->id;
-			site->state = DMP_SITE_SPLICED;
-			mark_covered(splicer, site, DMP_SITE_COUNTING,
-				     DMP_SITE_COVERED);
-			note_cr3_calls(splicer, site);
-			splicer->stubs++;
-			dmp_relic_note(splicer->relics, site);
-			dmp_space_sync(mmu);
+		if (dmp_splice_bytes(&plan, site->rip, dmp_stub_entry(&at), bytes)) {
+			show_splice(mmu, site, code, bytes, plan.len);
 			return;
 		}
 		dmp_site_refuse(site, DMP_SITE_NO_ROOM, 0);
