@@ -29,16 +29,6 @@ static void engine_free(struct kvm_dmp_engine *e)
 	kvfree(e);
 }
 
-static void add_stats(struct dmp_mmu_stats *sum, const struct dmp_mmu_stats *more)
-{
-	const u64 *from = (const u64 *)more;
-	u64 *to = (u64 *)sum;
-	unsigned int i;
-
-	for (i = 0; i < sizeof(*sum) / sizeof(u64); i++)
-		to[i] += from[i];
-}
-
 struct kvm_dmp_engine *kvm_dmp_engine_detach_unready(struct kvm *kvm,
 						     enum dmp_reason why)
 {
@@ -54,7 +44,7 @@ struct kvm_dmp_engine *kvm_dmp_engine_detach_unready(struct kvm *kvm,
 	else
 		dmp_policy_refused(&vm->policy, ktime_get_ns(), why,
 				   e->mmu.broken);
-	add_stats(&vm->stats, &e->mmu.stats);
+	kvm_dmp_add_stats(&vm->stats, &e->mmu.stats);
 	/* The guest's tables have changed under what KVM's shadow pages say. */
 	if (vm->engaged)
 		kvm_mmu_zap_all(kvm);

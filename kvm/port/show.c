@@ -176,14 +176,13 @@ static void show_engine(struct seq_file *s, struct kvm_dmp_vm *vm)
 {
 	const struct kvm_dmp_engine *e;
 	struct dmp_mmu_stats sum;
-	unsigned int i;
 
 	mutex_lock(&vm->engine_lock);
 	show_policy(s, &vm->policy);
 	e = vm->engine;
 	sum = vm->stats;
-	for (i = 0; e && i < sizeof(sum) / sizeof(u64); i++)
-		((u64 *)&sum)[i] += ((const u64 *)&e->mmu.stats)[i];
+	if (e)
+		kvm_dmp_add_stats(&sum, &e->mmu.stats);
 	seq_printf(s, "tables %u\n", e ? e->mmu.tables : 0);
 	seq_printf(s, "roots %u\n", e ? e->mmu.roots : 0);
 	seq_printf(s, "engine_bytes %llu\n", kvm_dmp_engine_bytes(e));

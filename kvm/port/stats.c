@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine's figures among KVM's own statistics (KVM_GET_STATS_FD), whose
- * readers take no lock: they are kept up to date wherever they change.
+ * The engine's figures; see stats.h. Readers of KVM's own statistics
+ * (KVM_GET_STATS_FD) take no lock: those are kept up to date wherever they change.
  */
 #include "stats.h"
+
+void kvm_dmp_add_stats(struct dmp_mmu_stats *sum, const struct dmp_mmu_stats *more)
+{
+	const u64 *from = (const u64 *)more;
+	u64 *to = (u64 *)sum;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*sum) / sizeof(u64); i++)
+		to[i] += from[i];
+}
 
 u64 kvm_dmp_engine_bytes(const struct kvm_dmp_engine *e)
 {
