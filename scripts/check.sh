@@ -16,7 +16,7 @@ ENGINE='engine/*.[chS] kvm/port/*.[ch] implant/*.[chS]'
 
 # What checkpatch says and we do not follow, each with its reason.
 IGNORE_ALL=(
-	FILE_PATH_CHANGES	# about patches; there is no MAINTAINERS file
+	FILE_PATH_CHANGES	# wants new files of a patch in the kernel's MAINTAINERS
 	SPDX_LICENSE_TAG	# looks for the tag's style by kernel paths
 	EMBEDDED_FILENAME	# takes <linux/types.h> in engine/arch/types.h for its own name
 )
@@ -92,7 +92,8 @@ need_checkpatch() {
 		fail "no checkpatch in $TARBALL"
 }
 
-# checkpatch OPTIONS... -- FILES...: prints findings, fails on any.
+# checkpatch OPTIONS... -- FILES...: prints findings, fails on any. With -f they are
+# sources, without it patches.
 checkpatch() {
 	local options=()
 	while [ "$1" != -- ]; do
@@ -102,11 +103,11 @@ checkpatch() {
 	shift
 	[ $# -gt 0 ] || return 0
 	perl "$CHECKPATCH" --root=/ --no-tree --no-summary --terse --show-types --color=never \
-		"${options[@]}" -f "$@"
+		"${options[@]}" "$@"
 }
 
 check_checkpatch_kernel() {
-	local list ok=0 strict=(--strict --codespell --codespellfile=/dev/null)
+	local list ok=0 strict=(-f --strict --codespell --codespellfile=/dev/null)
 	mapfile -t list < <(files 'engine/*.[ch]')
 	checkpatch "${strict[@]}" --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_ENGINE[@]}")" \
 		-- "${list[@]}" || ok=1
@@ -121,8 +122,19 @@ check_checkpatch_kernel() {
 check_checkpatch_user() {
 	local list
 	mapfile -t list < <(files 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]' 'lab/*.[ch]')
-	checkpatch --max-line-length=100 --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_USER[@]}")" \
+	checkpatch -f --max-line-length=100 --ignore "$(join "${IGNORE_ALL[@]}" "${IGNORE_USER[@]}")" \
 		-- "${list[@]}"
+}
+
+# Their messages as well: each says why, and is signed off. By standard input, as
+# checkpatch takes a file that git knows for a source.
+check_checkpatch_series() {
+	local patch ok=0
+	while read -r patch; do
+		checkpatch --strict --ignore "$(join "${IGNORE_ALL[@]}")" -- - <"$patch" ||
+			{ echo "$patch: see above"; ok=1; }
+	done < <(files 'kvm/patches/*.patch')
+	return $ok
 }
 
 check_shellcheck() {
@@ -257,7 +269,7 @@ check_licences() {
 	[ -z "$found" ] || { echo "$found: no SPDX line"; return 1; }
 }
 
-ALL=(clang_tidy checkpatch_kernel checkpatch_user shellcheck python headers layers
+ALL=(clang_tidy checkpatch_kernel checkpatch_user checkpatch_series shellcheck python headers layers
 	engine_freestanding sparse file_sizes generated mutations no_binaries licences)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 mkdir -p "$OUT"
