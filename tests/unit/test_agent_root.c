@@ -58,14 +58,17 @@ static void begin(struct text *t, unsigned int levels, unsigned int n)
 		c_roots_side_by_side(root);
 }
 
-/* User space at @index, of all of them, and all loaded once: known to stubs, and a pair. */
-static void give(unsigned int index)
+/*
+ * User space at @index, of all of them, by table @child; and all are loaded once: known
+ * to stubs, and a pair.
+ */
+static void give(unsigned int index, u64 child)
 {
 	unsigned int i;
 
 	load(root[0]);
 	for (i = 0; i < roots; i++)
-		g_stub_set(guest, root[i], index, agent_link(below));
+		g_stub_set(guest, root[i], index, agent_link(child));
 	for (i = 0; i <= roots; i++)
 		load(root[i % roots]);
 }
@@ -88,7 +91,7 @@ static void test_last(void **state)
 	for (levels = 4; levels <= 5; levels++)
 		for (n = 1; n <= 2; n++) {
 			begin(&t, levels, n);
-			give(USER);
+			give(USER, below);
 			take_all_but_one();
 			assert_true(is_target(root[0]) && is_target(root[n - 1]));
 			agent_store(root[0], USER, 0, false);
@@ -117,8 +120,9 @@ static void test_not_last(void **state)
 	for (n = 1; n <= 2; n++) {
 		begin(&t, 4, n);
 		for (index = 0; index < DMP_ENTRIES / 2; index += 51) {
-			give(USER);
-			give(index);
+			give(USER, below);
+			/* Not by the same table: one that has two links is not unlinked. */
+			give(index, g_frame_alloc(guest, G_TABLE));
 			take_all_but_one();
 			agent_store(root[0], USER, 0, false);
 			assert_true(is_held());
@@ -128,7 +132,7 @@ static void test_not_last(void **state)
 			c_check(&guest->m);
 		}
 		for (i = 0; i < n; i++) {
-			give(USER);
+			give(USER, below);
 			take_all_but_one();
 			load(root[i]);
 			agent_store(root[0], USER, 0, false);
@@ -148,7 +152,7 @@ static void test_twin_gone(void **state)
 	(void)state;
 	begin(&t, 4, 2);
 	mmu = guest->m.mmu;
-	give(USER);
+	give(USER, below);
 	take_all_but_one();
 	mmu->roots_max = mmu->roots;
 	while (dmp_table_find(mmu, root[1], 4))
@@ -168,7 +172,7 @@ static void test_asks(void **state)
 
 	(void)state;
 	begin(&t, 4, 1);
-	give(USER);
+	give(USER, below);
 	load(other);
 	frame = dmp_frame_find(guest->m.mmu, root[0]);
 	frame->aliased = 1;
@@ -191,7 +195,7 @@ static void test_stops(void **state)
 		begin(&t, 4, 1 + i / 2);
 		m = &guest->m;
 		for (n = 1;; n++) {
-			give(USER);
+			give(USER, below);
 			take_all_but_one();
 			stops = m->agent_stops + m->agent_asks;
 			m->agent_stop = i % 2 ? 0 : n;
