@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 600
 
 help:
 	@echo "make demo [MACHINE=svm]   measure native, nested and shadow paging, list hot instructions"
-	@echo "make test                 the gate: what finds most in least time, ten minutes"
+	@echo "make test                 the gate: what finds most in least time, ten to twenty-three minutes"
 	@echo "make soak [PART=...]      every test there is, whole, in parts of an hour at most;"
 	@echo "                          tests/run --help: their names, tests/verdicts: what they said;"
 	@echo "                          REST=1: without what has passed with the same code"
