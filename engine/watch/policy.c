@@ -35,7 +35,6 @@ const char *dmp_reason_name(enum dmp_reason reason)
 		[DMP_REASON_MEMORY_CHANGED]	= "memory-changed",
 		[DMP_REASON_EMULATION]		= "cannot-emulate",
 		[DMP_REASON_BROKEN]		= "broken",
-		[DMP_REASON_RESET]		= "reset",
 		[DMP_REASON_DOUBLE_FAULT]	= "double-fault",
 		[DMP_REASON_IDT]		= "handler-changed",
 		[DMP_REASON_ADDRESS]		= "implant-address-used",
@@ -45,6 +44,8 @@ const char *dmp_reason_name(enum dmp_reason reason)
 		[DMP_REASON_MEMLOCK]		= "memlock-limit",
 		[DMP_REASON_WORK]		= "too-much-work",
 		[DMP_REASON_EXPOSED]		= "not-isolated",
+		[DMP_REASON_TABLES]		= "too-many-tables",
+		[DMP_REASON_NOT_RAM]		= "table-not-in-ram",
 	};
 
 	return reason < DMP_REASONS ? name[reason] : "unknown";

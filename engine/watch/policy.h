@@ -41,7 +41,6 @@ enum dmp_reason {
 	DMP_REASON_MEMORY_CHANGED,	/* other memory behind guest frames */
 	DMP_REASON_EMULATION,		/* a trapped write KVM cannot emulate */
 	DMP_REASON_BROKEN,		/* an invariant; see enum dmp_broken */
-	DMP_REASON_RESET,		/* the guest is resetting */
 	DMP_REASON_DOUBLE_FAULT,	/* a #DF while spliced */
 	DMP_REASON_IDT,			/* the guest has another #PF handler */
 	DMP_REASON_ADDRESS,		/* it uses addresses of the implant's */
@@ -51,6 +50,8 @@ enum dmp_reason {
 	DMP_REASON_MEMLOCK,		/* more than the VM's maker may lock */
 	DMP_REASON_WORK,		/* the guest's tables would take too long */
 	DMP_REASON_EXPOSED,		/* user mode could read what the implant maps */
+	DMP_REASON_TABLES,		/* it has more page tables than are followed */
+	DMP_REASON_NOT_RAM,		/* it has one that is not in RAM */
 	DMP_REASONS
 };
 

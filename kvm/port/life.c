@@ -128,6 +128,10 @@ static enum dmp_reason broken_reason(enum dmp_broken why)
 	switch (why) {
 	case DMP_BROKEN_NO_MEMORY:
 		return DMP_REASON_NO_MEMORY;
+	case DMP_BROKEN_TOO_MANY_TABLES:
+		return DMP_REASON_TABLES;
+	case DMP_BROKEN_TABLE_NOT_RAM:
+		return DMP_REASON_NOT_RAM;
 	case DMP_BROKEN_HANDLER:
 		return DMP_REASON_IDT;
 	case DMP_BROKEN_ADDRESS:

@@ -228,6 +228,7 @@ static const struct {
 	{ "cycles", test_cycles },
 	{ "slots", test_slots },
 	{ "work", test_work },
+	{ "tables", test_tables },
 	{ "dirty-log", test_dirty_log },
 	{ "registers", test_registers },
 	{ "lidt", test_lidt },

@@ -88,6 +88,37 @@ void test_work(void)
 	stays("without them", no_act);
 }
 
+/*
+ * Each large page is a table that the guest has not: five times 512, all of one piece of
+ * memory, are more than one for each eighth of its frames and 1024.
+ */
+static void many_large(bool linked)
+{
+	const uint64_t link = PTE_P | PTE_RW | PTE_A;
+	uint64_t *pdpt = (uint64_t *)(vm->mem + GUEST_PDPT);
+	uint64_t *pd = (uint64_t *)(vm->mem + GUEST_MANY_L2);
+	unsigned int i;
+
+	for (i = 0; i < 5 * 512; i++)
+		pd[i] = GUEST_SCRATCH | link | PTE_D | PTE_PS;
+	for (i = 0; i < 5; i++)
+		pdpt[2 + i] = linked ? (GUEST_MANY_L2 + i * 0x1000) | link : 0;
+}
+
+void test_tables(void)
+{
+	vm_ctl(vm, "mode", "monitor");
+	many_large(true);
+	vm_ctl(vm, "mode", vm_mode());
+	refuses("2560 large pages", "too-many-tables");
+	guest_goes_on("2560 large pages");
+	nothing_left("2560 large pages");
+	vm_ctl(vm, "mode", "monitor");
+	many_large(false);
+	vm_ctl(vm, "mode", vm_mode());
+	stays("without large pages", no_act);
+}
+
 static unsigned int dirty_pages(void)
 {
 	static uint64_t map[GUEST_BYTES >> 18];

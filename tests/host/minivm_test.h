@@ -45,6 +45,7 @@ void slot_del(void);
 void discard(void);
 void test_slots(void);
 void test_work(void);
+void test_tables(void);
 void test_dirty_log(void);
 void test_memory(void);
 void test_numa(void);

@@ -65,7 +65,7 @@ static bool apply(struct dmp_policy *policy, enum event event, u64 now)
 		dmp_policy_refused(policy, now, DMP_REASON_SMM, 0);
 		break;
 	case DISENGAGE:
-		dmp_policy_disengaged(policy, now, DMP_REASON_RESET, 0);
+		dmp_policy_disengaged(policy, now, DMP_REASON_SMM, 0);
 		break;
 	default:
 		fail();
