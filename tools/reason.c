@@ -49,7 +49,7 @@ static const struct reason reasons[] = {
 	  "start it with a higher limit (ulimit -l, LimitMEMLOCK=) or with CAP_IPC_LOCK" },
 	{ "not-isolated", "the guest's kernel writes page tables while its user mode could read what replaced instructions need (this CPU has Meltdown)",
 	  "a guest with page-table isolation (pti=on) does not; nothing is replaced in it any more; engaging goes on" },
-	{ "too-many-tables", "the guest has more page tables than are followed: one for each 8 pages of its memory",
+	{ "too-many-tables", "the guest has more page tables than are followed: one for each 8 pages of its memory, and 1024",
 	  "it is tried again after a while" },
 	{ "table-not-in-ram", "the guest uses a page table that is not in its RAM",
 	  "report it, with dmp status: no known kernel does" },
